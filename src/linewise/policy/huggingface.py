@@ -1,0 +1,186 @@
+"""`HuggingFacePolicy`: sampling from a Hugging Face language model, causal or encoder-decoder."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from linewise.errors import PolicyError
+from linewise.policy.huggingface_forward import CausalForward, EncoderDecoderForward, Forward
+from linewise.policy.huggingface_generation import Generation, Job, Row, Rules
+from linewise.policy.huggingface_load import ensure_pad_token, load_model
+from linewise.policy.token_bytes import TokenBytes
+from linewise.types import Completion, Prompt, Sampling
+
+SMALL_MODEL = 10_000_000
+"""Models with fewer parameters are sampled from in float32: half precision saves them nothing."""
+
+
+class HuggingFacePolicy:
+    """Samples from its own copy of a model's weights, so that collection and training do not disturb each other.
+
+    The copy holds merged weights (LoRA adapters included) in `dtype`: bfloat16, or float32 for models below 10 million
+    parameters. `update_from` brings it up to date.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        version: int = 0,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        max_batch_rows: int = 128,
+    ) -> None:
+        """Copy `model` (a `PreTrainedModel` or a `PeftModel`).
+
+        `device` is the model's own by default; `max_batch_rows` completions at most are sampled together.
+        """
+        ensure_pad_token(tokenizer)
+        base = unwrap(model)
+        if dtype is None:
+            dtype = torch.float32 if base.num_parameters() < SMALL_MODEL else torch.bfloat16
+        self.tokenizer = tokenizer
+        self.max_batch_rows = max_batch_rows
+        self._model = empty_copy(base, dtype=dtype, device=torch.device(device or base.device))
+        self._version = version
+        self.update_from(model, version)
+        end_ids = {tokenizer.eos_token_id, *_as_list(base.generation_config.eos_token_id)} - {None}
+        self._end_ids = frozenset(int(end_id) for end_id in end_ids)
+        self._token_bytes = TokenBytes.from_tokenizer(tokenizer, also_special=self._end_ids)
+        kind = EncoderDecoderForward if base.config.is_encoder_decoder else CausalForward
+        self._forward: Forward = kind(self._model, tokenizer.pad_token_id)
+
+    @property
+    def version(self) -> int:
+        """Number of updates the weights have seen."""
+        return self._version
+
+    @torch.no_grad()
+    def update_from(self, model: Any, version: int) -> None:
+        """Copy the weights of a model of the same kind, merging LoRA adapters on the way; the model stays as it is."""
+        weights = dict(merged_weights(model))
+        for name, parameter in self._model.named_parameters():
+            parameter.copy_(weights[name]())
+        for name, buffer in self._model.named_buffers():
+            buffer.copy_(unwrap(model).get_buffer(name))
+        self._version = version
+
+    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
+        """The messages in the model's chat template, ready for the assistant's answer; None without a template."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            return None
+        rendered: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return rendered
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        num_samples: int,
+        sampling: Sampling,
+        seed: int,
+        is_complete: Callable[[Prompt, str], bool],
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[Completion]]:
+        """`num_samples` completions of each prompt, in order (see `linewise.types.Policy`).
+
+        A completion's random numbers depend on `seed`, on the prompt's index and on its own index alone. Raises
+        `PolicyError` for prompts without tokens or beyond the model's context length, and for non-finite logits.
+        """
+        jobs = self._jobs(prompts, num_samples=num_samples, sampling=sampling, seed=seed)
+        rules = Rules(sampling=sampling, end_ids=self._end_ids, is_complete=is_complete)
+        results: dict[tuple[int, int], Completion] = {}
+        with torch.inference_mode():
+            for row in Generation(self._forward, jobs, rules, max_rows=self.max_batch_rows):
+                results[row.place] = row.completion(self._version)
+                if progress is not None:
+                    progress(1)
+        return [[results[index, sample] for sample in range(num_samples)] for index in range(len(prompts))]
+
+    def _jobs(self, prompts: Sequence[Prompt], *, num_samples: int, sampling: Sampling, seed: int) -> list[Job]:
+        at_start = bool(self._model.config.is_encoder_decoder)
+        rows: dict[tuple[int, ...], list[Row]] = {}
+        for index, prompt in enumerate(prompts):
+            prompt_ids = tuple(self.tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
+            self._check_length(prompt, prompt_ids, sampling)
+            for sample in range(num_samples):
+                random = np.random.default_rng([seed, index, sample])
+                row = Row(
+                    prompt=prompt,
+                    prompt_ids=prompt_ids,
+                    place=(index, sample),
+                    uniforms=random.random(sampling.max_new_tokens, dtype=np.float32),
+                    text=self._token_bytes.decoder(at_start=at_start),
+                )
+                rows.setdefault(prompt_ids, []).append(row)
+        return [Job(prompt_ids=prompt_ids, rows=tuple(same)) for prompt_ids, same in rows.items()]
+
+    def _check_length(self, prompt: Prompt, prompt_ids: Sequence[int], sampling: Sampling) -> None:
+        if not prompt_ids:
+            raise PolicyError(f"The prompt of task '{prompt.task_id}' has no tokens. Give it a text.")
+        limit = getattr(self._model.config, "max_position_embeddings", None)
+        both = 0 if self._model.config.is_encoder_decoder else sampling.max_new_tokens
+        if limit is not None and len(prompt_ids) + both > limit:
+            raise PolicyError(
+                f"The prompt of task '{prompt.task_id}' has {len(prompt_ids)} tokens; with max_new_tokens = "
+                f"{sampling.max_new_tokens} it exceeds the model's {limit} positions. Lower max_new_tokens or drop "
+                "the task."
+            )
+
+
+def load_policy(
+    name: str, *, dtype: torch.dtype | None = None, device: str | torch.device = "cpu", max_batch_rows: int = 128
+) -> HuggingFacePolicy:
+    """A policy to sample from, without a model to train; see `load_model` for the names and the errors."""
+    loaded = load_model(name, device=device)
+    return HuggingFacePolicy(loaded.model, loaded.tokenizer, dtype=dtype, max_batch_rows=max_batch_rows)
+
+
+def unwrap(model: Any) -> Any:
+    """The `PreTrainedModel` inside a `PeftModel`, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def empty_copy(model: Any, *, dtype: torch.dtype, device: torch.device) -> Any:
+    """A model of the same architecture with empty parameters of `dtype`; buffers keep the original's type."""
+    with torch.device("meta"):
+        twin = type(model)(copy.deepcopy(model.config)).to(dtype)
+    twin.to_empty(device=device)
+    twin.tie_weights()
+    for name, _ in list(twin.named_buffers()):
+        owner, _, leaf = name.rpartition(".")
+        # Rotary frequencies in half precision would move the positions.
+        setattr(twin.get_submodule(owner), leaf, model.get_buffer(name).to(device, copy=True))
+    twin.generation_config = copy.deepcopy(model.generation_config)
+    return twin.requires_grad_(False).eval()
+
+
+def merged_weights(model: Any) -> dict[str, Callable[[], torch.Tensor]]:
+    """For each parameter of the model without adapters, a function that computes its weight with them."""
+    base = unwrap(model)
+    plain = {name.replace(".base_layer.", "."): parameter for name, parameter in base.named_parameters()}
+    weights: dict[str, Callable[[], torch.Tensor]] = {name: parameter.detach for name, parameter in plain.items()}
+    for name, module in base.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            weights[f"{name}.weight"] = _adapted(module)
+    return weights
+
+
+def _adapted(module: Any) -> Callable[[], torch.Tensor]:
+    def weight() -> torch.Tensor:
+        total: torch.Tensor = module.get_base_layer().weight.detach().clone()
+        for adapter in module.active_adapters:
+            total += module.get_delta_weight(adapter).detach().to(total.dtype)
+        return total
+
+    return weight
+
+
+def _as_list(value: int | list[int] | None) -> list[int]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,47 @@
+"""From what a user writes after `--policy` to something that `from_pretrained` takes. No torch at import."""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+from linewise.errors import PolicyError
+from linewise.policy.embedded import cache_folder, embedded_folder
+
+EMBEDDED = "smollm2-135m"
+TINY = ("tiny", "tiny-t5")
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def resolve_policy(name: str) -> str:
+    """The folder or hub id of a policy.
+
+    `smollm2-135m` is the embedded model (fetched on first use), `tiny` and `tiny-t5` are random models of a few hundred
+    thousand parameters for tests, an existing folder is itself, and everything else is taken for a hub id.
+
+    Raises `PolicyError` where the name can be none of these or the embedded model cannot be fetched, `StorageError`
+    where the cache folder cannot be written.
+    """
+    if name == EMBEDDED:
+        return str(embedded_folder())
+    if name in TINY:
+        from linewise.policy.tiny import save_tiny
+
+        return str(save_tiny(name, cache_folder()))
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise PolicyError(
+                f"The folder '{name}' holds no config.json, so it is no model in Hugging Face format. Give the folder "
+                "that `save_pretrained` wrote; of a run, that is its 'policy' folder."
+            )
+        return str(folder)
+    if not HUB_ID.fullmatch(name) or name.count("/") > 1:
+        raise PolicyError(f"There is no folder '{name}', and it is no hub id either (owner/name).{suggestion(name)}")
+    return name
+
+
+def suggestion(name: str) -> str:
+    """A sentence with the built-in name that is nearest to `name`, and all of them."""
+    close = get_close_matches(name, (EMBEDDED, *TINY), n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{hint} Built-in policies: {', '.join((EMBEDDED, *TINY))}."
