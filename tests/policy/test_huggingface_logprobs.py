@@ -41,7 +41,7 @@ def gpt2():
 
 
 def with_lora(model):
-    adapted = add_lora(model, LoraOptions(rank=2, alpha=8.0))
+    adapted = add_lora(model, LoraOptions(rank=2, alpha=8))
     torch.manual_seed(5)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:

@@ -34,12 +34,11 @@ class RowLayer(CacheLayerMixin):
     is_sliding = False
 
     def __init__(self, window: Window, *, like: CacheLayerMixin, slots: int, columns: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.window = window
-        assert like.keys is not None
-        assert like.values is not None
-        self.keys = _buffer(like.keys, slots, columns)
-        self.values = _buffer(like.values, slots, columns)
+        keys, values = keys_and_values(like)
+        self.keys = _buffer(keys, slots, columns)
+        self.values = _buffer(values, slots, columns)
         self.dtype, self.device = self.keys.dtype, self.keys.device
         self.is_initialized = True
 
@@ -51,12 +50,11 @@ class RowLayer(CacheLayerMixin):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write one column and return views of all columns in use."""
         window = self.window
-        assert self.keys is not None
-        assert self.values is not None
-        self.keys[: window.rows, :, window.cursor] = key_states[:, :, 0]
-        self.values[: window.rows, :, window.cursor] = value_states[:, :, 0]
+        keys, values = keys_and_values(self)
+        keys[: window.rows, :, window.cursor] = key_states[:, :, 0]
+        values[: window.rows, :, window.cursor] = value_states[:, :, 0]
         columns = slice(window.start, window.cursor + 1)
-        return self.keys[: window.rows, :, columns], self.values[: window.rows, :, columns]
+        return keys[: window.rows, :, columns], values[: window.rows, :, columns]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of columns that attention reads, and their offset in the mask."""
@@ -77,23 +75,23 @@ class RowCache:
     def __init__(self, *, like: DynamicCache, slots: int, columns: int) -> None:
         self.window = Window()
         self.columns = columns
-        self.layers = [RowLayer(self.window, like=layer, slots=slots, columns=columns) for layer in like.layers]
+        self.layers = [
+            RowLayer(self.window, like=layer, slots=slots, columns=columns) for layer in attention_layers(like)
+        ]
         self.cache = Cache(layers=list(self.layers))
         """What the model is called with."""
         self.device = self.layers[0].device
 
     def _buffers(self) -> Sequence[torch.Tensor]:
-        return [tensor for layer in self.layers for tensor in (layer.keys, layer.values) if tensor is not None]
+        return [buffer for layer in self.layers for buffer in keys_and_values(layer)]
 
     def write(self, source: DynamicCache, source_rows: torch.Tensor, slots: torch.Tensor) -> None:
         """Copy rows of a prefilled, left-padded cache into slots, ending just before the cursor."""
         width = source.get_seq_length()
         columns = slice(self.window.cursor - width, self.window.cursor)
-        for layer, prefilled in zip(self.layers, source.layers, strict=True):
-            assert layer.keys is not None
-            assert layer.values is not None
-            layer.keys[slots, :, columns] = prefilled.keys[source_rows]
-            layer.values[slots, :, columns] = prefilled.values[source_rows]
+        prefilled = (states for layer in attention_layers(source) for states in keys_and_values(layer))
+        for buffer, states in zip(self._buffers(), prefilled, strict=True):
+            buffer[slots, :, columns] = states[source_rows]
 
     def move(self, sources: torch.Tensor, targets: torch.Tensor) -> None:
         """Copy slots onto other slots, as far as columns are in use."""
@@ -114,6 +112,20 @@ class RowCache:
         window.start -= shift
         window.cursor = cursor
         return shift
+
+
+def attention_layers(cache: Cache) -> list[CacheLayerMixin]:
+    """The layers of a cache, every one of which holds keys and values."""
+    layers = [layer for layer in cache.layers if isinstance(layer, CacheLayerMixin)]
+    assert len(layers) == len(cache.layers)
+    return layers
+
+
+def keys_and_values(layer: CacheLayerMixin) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a layer holds, `[rows, heads, columns, head size]` each."""
+    assert layer.keys is not None
+    assert layer.values is not None
+    return layer.keys, layer.values
 
 
 def _buffer(like: torch.Tensor, slots: int, columns: int) -> torch.Tensor:

@@ -4,7 +4,8 @@ Both read every distinct prompt once (`prefill`) and then extend all live rows b
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from linewise.errors import PolicyError
-from linewise.policy.huggingface_cache import RowCache
+from linewise.policy.huggingface_cache import RowCache, attention_layers, keys_and_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,9 @@ class Cross:
     def select(self, rows: torch.Tensor) -> "Cross":
         """The given rows, in the given order, repeated where named twice."""
         cache = DynamicCache()
-        for index, layer in enumerate(self.cache.layers):
-            cache.update(layer.keys[rows], layer.values[rows], index)
+        for index, layer in enumerate(attention_layers(self.cache)):
+            keys, values = keys_and_values(layer)
+            cache.update(keys[rows], values[rows], index)
         return Cross(cache=cache, states=self.states[rows], mask=self.mask[rows])
 
 
@@ -72,22 +74,18 @@ class CausalForward:
         self._pad_id = pad_id
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
-        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefill:
         """Left-pad and read the prompts."""
         token_ids, mask = left_pad(prompts, self._pad_id, self._model.device)
         cache = DynamicCache()
         positions = {"position_ids": (mask.long().cumsum(-1) - 1).clamp(min=0)} if self._takes_positions else {}
-        output = self._model(
-            input_ids=token_ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            **positions,
-            **self._last_only,
-        )
-        return Prefill(logits=output.logits[:, -1], cache=cache, lengths=tuple(map(len, prompts)))
+        rows = torch.arange(len(prompts), device=mask.device)
+        with logits_only_at(self._model, rows, torch.full_like(rows, mask.shape[1] - 1)):
+            output = self._model(
+                input_ids=token_ids, attention_mask=mask, past_key_values=cache, use_cache=True, **positions
+            )
+        return Prefill(logits=output.logits[0], cache=cache, lengths=tuple(map(len, prompts)))
 
     def step(self, token_ids: torch.Tensor, starts: torch.Tensor, cache: RowCache, cross: Cross | None) -> torch.Tensor:
         """Extend every live row by one token."""
@@ -100,7 +98,6 @@ class CausalForward:
             past_key_values=cache.cache,
             use_cache=True,
             **positions,
-            **self._last_only,
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
@@ -147,6 +144,33 @@ class EncoderDecoderForward:
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
+
+
+def unwrap(model: Any) -> Any:
+    """The `PreTrainedModel` inside a `PeftModel`, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@contextmanager
+def logits_only_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[None]:
+    """Within the block, the model's output layer sees its hidden states [B, L, H] at (row, column) alone, as [1, N, H].
+
+    The logits come out as [1, N, V]; what the model does to them afterwards (scaling, soft-capping) still applies.
+    Raises `PolicyError` for a model without an output layer.
+    """
+    head = unwrap(model).get_output_embeddings()
+    if head is None:
+        raise PolicyError(f"{type(unwrap(model)).__name__} has no output layer; use a language model.")
+
+    def select(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden, *others = inputs
+        return (hidden[rows, columns][None], *others)
+
+    hook = head.register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def check_cache_kind(model: Any) -> None:

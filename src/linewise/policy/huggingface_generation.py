@@ -5,7 +5,6 @@ and, where the model allows it, their slots go to waiting completions at once. A
 the seed and on its own place alone, so they do not depend on what it shares a batch with.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from linewise.errors import PolicyError
 from linewise.policy.huggingface_cache import RowCache
 from linewise.policy.huggingface_forward import Cross, Forward, Prefill
 from linewise.policy.huggingface_sampling import draw
@@ -221,13 +219,7 @@ class Generation:
     def _append(self, logits: torch.Tensor, rows: Sequence[Row]) -> None:
         uniforms = torch.tensor([row.uniform for row in rows], device=logits.device)
         drawn = draw(logits, uniforms, self._rules.sampling)
-        token_ids, logprobs = drawn.token_ids.tolist(), drawn.logprobs.tolist()
-        if not all(map(math.isfinite, logprobs)):
-            raise PolicyError(
-                "The model's output holds NaN or infinite logits. Check its weights, or sample in float32 instead of a "
-                "half precision."
-            )
-        for row, token_id, logprob in zip(rows, token_ids, logprobs, strict=True):
+        for row, token_id, logprob in zip(rows, drawn.token_ids.tolist(), drawn.logprobs.tolist(), strict=True):
             row.append(token_id, logprob, self._rules)
 
     def _drop_ended(self, *, at_once: bool = False) -> None:

@@ -33,14 +33,15 @@ def load_model(
     """Load a policy by name (see `resolve_policy`), folder or hub id.
 
     A decoder-only model is loaded as causal model, an encoder-decoder (T5, BART, ...) as sequence-to-sequence model.
-    With `lora` of a rank above 0 only fresh adapters are trainable. Raises `PolicyError` with what was tried and the remedy.
+    With `lora` of a rank above 0 only fresh adapters are trainable. Raises `PolicyError` with what was tried and the
+    remedy.
     """
     source = resolve_policy(name)
     try:
         config = AutoConfig.from_pretrained(source)
         auto_class = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = auto_class.from_pretrained(source, dtype=dtype, config=config)
+        model: Any = auto_class.from_pretrained(source, dtype=dtype, config=config)
     except (OSError, ValueError, KeyError, HfHubHTTPError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PolicyError(

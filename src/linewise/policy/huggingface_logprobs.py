@@ -5,16 +5,12 @@ hands it the wanted hidden states alone, as `[1, N, H]`; whatever the model does
 soft-capping) still applies. The log-softmax runs in float32 over chunks of rows and stores no probabilities.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from linewise.errors import PolicyError
-from linewise.policy.huggingface import unwrap
-from linewise.policy.huggingface_forward import decoder_start_id
+from linewise.policy.huggingface_forward import decoder_start_id, logits_only_at, unwrap
 
 CHUNK_ELEMENTS = 1 << 24
 """Logits that are held in float32 at a time (64 MiB)."""
@@ -67,7 +63,7 @@ def response_logprobs(model: Any, batch: SequenceBatch, *, with_entropy: bool = 
         logits = _encoder_decoder_logits(model, batch, rows, columns)
     else:
         logits = _causal_logits(model, batch, rows, columns)
-    picked = PickedLogprobs.apply(logits, batch.response_ids[rows, columns])
+    picked = PickedLogprobs.apply(logits, batch.response_ids[rows, columns])  # type: ignore[no-untyped-call]
     zeros = torch.zeros(batch.response_ids.shape, dtype=torch.float32, device=picked.device)
     entropy = zeros.index_put((rows, columns), _entropy(logits.detach())) if with_entropy else None
     return ResponseLogprobs(logprobs=zeros.index_put((rows, columns), picked), entropy=entropy)
@@ -103,7 +99,7 @@ def _causal_logits(model: Any, batch: SequenceBatch, rows: torch.Tensor, columns
     mask = torch.cat([batch.prompt_mask, batch.response_mask], dim=1)
     # The logits of a column predict the next one, so the first response token is predicted by the last prompt column.
     places = batch.prompt_ids.shape[1] - 1 + columns
-    with _only(model, rows, places):
+    with logits_only_at(model, rows, places):
         output = model(
             input_ids=torch.cat([batch.prompt_ids, batch.response_ids], dim=1),
             attention_mask=mask,
@@ -117,7 +113,7 @@ def _encoder_decoder_logits(
     model: Any, batch: SequenceBatch, rows: torch.Tensor, columns: torch.Tensor
 ) -> torch.Tensor:
     start = torch.full_like(batch.response_ids[:, :1], decoder_start_id(unwrap(model)))
-    with _only(model, rows, columns):
+    with logits_only_at(model, rows, columns):
         output = model(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
@@ -125,26 +121,6 @@ def _encoder_decoder_logits(
             use_cache=False,
         )
     return _single(output.logits)
-
-
-@contextmanager
-def _only(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[None]:
-    """Within the block, the output layer sees the hidden states [B, L, H] at (row, column) alone, as [1, N, H]."""
-    head = unwrap(model).get_output_embeddings()
-    if head is None:
-        raise PolicyError(
-            f"{type(unwrap(model)).__name__} has no output layer over the vocabulary; use a language model."
-        )
-
-    def select(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        hidden, *others = inputs
-        return (hidden[rows, columns][None], *others)
-
-    hook = head.register_forward_pre_hook(select)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _single(logits: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from linewise.errors import PolicyError
 from linewise.types import Sampling
 
 BLOCK = 256
@@ -25,20 +26,24 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> Dr
 
     `logits` [R, V] of any floating type, `uniforms` [R] in [0, 1). Temperature 0 takes the most probable token. `top_p`
     keeps the smallest set of most probable tokens whose probability reaches it (arXiv:1904.09751), at least one token.
-    The result of a row depends on that row alone.
+    The result of a row depends on that row alone. Raises `PolicyError` for logits that are not finite.
     """
-    logits = logits.float()
-    logits = logits - logits.amax(dim=-1, keepdim=True)
-    weights = logits.exp()
-    normaliser = weights.sum(dim=-1).log()
+    peak = logits.amax(dim=-1, keepdim=True).float()
+    # In place: at [128, 49152] every further tensor costs more than the arithmetic.
+    weights = logits.to(torch.float32, copy=True).sub_(peak).exp_()
+    total = weights.sum(dim=-1)
+    if not total.isfinite().all():
+        raise PolicyError(
+            "The model's logits hold NaN or infinity. Check its weights, or sample in float32 instead of half precision."
+        )
     if sampling.temperature == 0:
         token_ids = logits.argmax(dim=-1)
     else:
         if sampling.temperature != 1:
-            weights = (logits / sampling.temperature).exp()
+            weights = logits.to(torch.float32, copy=True).sub_(peak).div_(sampling.temperature).exp_()
         token_ids = _nucleus(weights, uniforms, sampling.top_p) if sampling.top_p < 1 else _invert(weights, uniforms)
-    chosen = logits.gather(1, token_ids[:, None])[:, 0]
-    return Draw(token_ids=token_ids, logprobs=chosen - normaliser)
+    chosen = logits.gather(1, token_ids[:, None]).float() - peak
+    return Draw(token_ids=token_ids, logprobs=chosen[:, 0] - total.log())
 
 
 def _nucleus(weights: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Tensor:
@@ -49,8 +54,9 @@ def _nucleus(weights: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> tor
 
 
 def _invert(weights: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    padding = -weights.shape[1] % BLOCK
-    blocks = torch.nn.functional.pad(weights, (0, padding)).unflatten(1, (-1, BLOCK))
+    if padding := -weights.shape[1] % BLOCK:
+        weights = torch.nn.functional.pad(weights, (0, padding))
+    blocks = weights.view(len(weights), -1, BLOCK)
     sums = blocks.sum(dim=-1)
     block = _first_above(sums, uniforms)
     below = sums.cumsum(dim=-1).gather(1, block[:, None])[:, 0] - sums.gather(1, block[:, None])[:, 0]

@@ -9,7 +9,7 @@ class LoraOptions:
 
     rank: int = 0
     """Rank of the update; 0 trains all weights instead."""
-    alpha: float = 32.0
+    alpha: int = 32
     """Numerator of the update's scale alpha / rank."""
     dropout: float = 0.0
     """Probability with which an adapter's input is dropped in training."""

@@ -61,8 +61,8 @@ def tiny_t5(seed: int = 0) -> LoadedModel:
         dropout_rate=0.0,
         pad_token_id=PAD,
         eos_token_id=END,
-        decoder_start_token_id=PAD,
     )
+    config.decoder_start_token_id = PAD
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)

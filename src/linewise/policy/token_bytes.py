@@ -165,7 +165,7 @@ def _flatten(step: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]
 
 
 def _is_metaspace_replace(step: Mapping[str, Any]) -> bool:
-    return step["type"] == "Replace" and step["pattern"] == {"String": METASPACE} and step["content"] == " "
+    return bool(step["type"] == "Replace" and step["pattern"] == {"String": METASPACE} and step["content"] == " ")
 
 
 def _drops_first_space(step: Mapping[str, Any]) -> bool:
