@@ -1,0 +1,133 @@
+"""Where the program is inside a completion, and when it is whole.
+
+A prompt decides what can end a program:
+
+- `header` (the prompt holds a signature, the completion is its body): the first line at column 0 after it, unless that
+  line continues an open bracket or a triple-quoted string;
+- `fenced` (the prompt opened a Markdown code fence): the closing fence;
+- neither (a free answer): the closing fence of the program's code block. An answer without a fence ends with the
+  end-of-sequence token.
+
+Whether a program was *cut* is no question for this module: that is `Completion.truncated`.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from linewise.types import Program, Prompt
+
+_PIECES = re.compile(
+    r"""
+    \#[^\n\r]*                                                        # a comment
+    | (?P<quotes>\"\"\"|''') (?:\\.|(?!(?P=quotes)).)*+ (?:(?P=quotes))?   # a triple-quoted string, closed or not
+    | \"(?:\\.|[^\"\\\n\r])*+\"?
+    | '(?:\\.|[^'\\\n\r])*+'?
+    | \\(?:\r\n|\n|\r)                                                # a line joined to the next
+    | (?P<open>[(\[{]) | (?P<close>[)\]}])
+    | (?P<newline>\r\n|\n|\r)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_STATEMENT = re.compile(r"(?:def|class|import|from|return|@|```)\b|@|```")
+_FENCE = re.compile(r"^[ \t]*```[^\n`]*(?:\n|\Z)", re.MULTILINE)
+_CODE_LINE = re.compile(r"^(?:def|class|import|from|async|@)\b|^@", re.MULTILINE)
+
+
+def is_complete(prompt: Prompt, text: str) -> bool:
+    """Whether the program in `text` is whole, so that sampling can end. Called once for each sampled token.
+
+    Only a text whose last line has begun at column 0 can have completed a program: all others are answered at once.
+    """
+    last = text[text.rfind("\n") + 1 :]
+    if not last or last[0].isspace() or len(last) == len(text):
+        return False
+    if prompt.header and _top_level(prompt.header, text) is not None:
+        return True
+    if prompt.fenced:
+        return last.startswith("```")
+    return not prompt.header and _closed_block(text) is not None
+
+
+def extract_program(prompt: Prompt, text: str) -> Program:
+    """The program inside a completion; empty, never an error, where there is none.
+
+    Always `source == header + text[start:end]`.
+    """
+    start, end = _span(prompt, text)
+    return Program(source=prompt.header + text[start:end], header_chars=len(prompt.header), start=start, end=end)
+
+
+def _span(prompt: Prompt, text: str) -> tuple[int, int]:
+    if not prompt.header and not prompt.fenced:
+        return _free_span(text)
+    ends = [len(text)]
+    if prompt.fenced:
+        fence = re.search(r"^```", text, re.MULTILINE)
+        # A fence right at the beginning of the continuation would close an empty program.
+        ends.extend([fence.start()] if fence else [])
+    if prompt.header:
+        top_level = _top_level(prompt.header, text)
+        ends.extend([top_level] if top_level is not None else [])
+    return 0, min(ends)
+
+
+def _top_level(header: str, text: str) -> int | None:
+    """Offset in `text` of the first line at column 0 after the header's function; None while there is none."""
+    source = header + text
+    depth = 0
+    for match in _PIECES.finditer(source):
+        if match["open"]:
+            depth += 1
+        elif match["close"]:
+            depth = max(0, depth - 1)
+        elif match["newline"] and match.end() >= len(header):
+            rest = source[match.end() : match.end() + 8]
+            if not rest or rest[0].isspace():
+                continue
+            # An unclosed bracket is an error, not an excuse: no expression goes on with a statement.
+            if depth == 0 or _STATEMENT.match(rest):
+                return match.end() - len(header)
+    return None
+
+
+def _free_span(text: str) -> tuple[int, int]:
+    """The program in a free answer: all of it if it parses, else its code block, else from its first line of code."""
+    if "```" not in text and _parses(text):
+        return 0, len(text)
+    blocks = list(_blocks(text))
+    if blocks:
+        return next((block for block in blocks if _CODE_LINE.search(text, *block)), blocks[0])
+    first = _CODE_LINE.search(text)
+    if first is None:
+        return 0, len(text)
+    top_level = _after_code(text, first.start())
+    return first.start(), top_level
+
+
+def _after_code(text: str, start: int) -> int:
+    """Where prose begins again: the longest run of whole lines from `start` that parses; all of the text if none does."""
+    ends = [start + match.end() for match in re.finditer(r"\n|\Z", text[start:])]
+    return next((end for end in reversed(ends) if text[start:end].strip() and _parses(text[start:end])), len(text))
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Insides of the text's code blocks; the last may be open."""
+    fences = list(_FENCE.finditer(text))
+    for index in range(0, len(fences), 2):
+        end = fences[index + 1].start() if index + 1 < len(fences) else len(text)
+        yield fences[index].end(), max(fences[index].end(), end)
+
+
+def _closed_block(text: str) -> tuple[int, int] | None:
+    """The first code block that is closed and defines something."""
+    closed = len(_FENCE.findall(text)) // 2
+    return next((block for block in list(_blocks(text))[:closed] if _CODE_LINE.search(text, *block)), None)
+
+
+def _parses(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

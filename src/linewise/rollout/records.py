@@ -1,0 +1,90 @@
+"""Samples as JSON and back, exactly. A record names its task by id, so tasks are stored once."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from linewise.types import (
+    Completion,
+    Credit,
+    Floats,
+    Outcome,
+    Program,
+    Report,
+    Rollout,
+    Sample,
+    StopReason,
+    Task,
+    Trust,
+    Verdict,
+)
+
+
+def sample_to_record(sample: Sample) -> dict[str, Any]:
+    """JSON form of a sample. Every float32 becomes the Python float that it equals, so nothing is lost."""
+    rollout, credit = sample.rollout, sample.credit
+    return {
+        "task_id": rollout.task.id,
+        "completion": asdict(rollout.completion),
+        "program": asdict(rollout.program),
+        "report": report_to_record(rollout.report),
+        "credit": {
+            "rewards": credit.rewards.tolist(),
+            "advantages": credit.advantages.tolist(),
+            "weights": credit.weights.tolist(),
+            "terms": {name: term.tolist() for name, term in credit.terms.items()},
+        },
+    }
+
+
+def sample_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> Sample:
+    """The sample of `sample_to_record`. Raises KeyError for a task id that is not in `tasks`."""
+    completion, credit = record["completion"], record["credit"]
+    return Sample(
+        rollout=Rollout(
+            task=tasks[record["task_id"]],
+            completion=Completion(
+                prompt_ids=tuple(completion["prompt_ids"]),
+                token_ids=tuple(completion["token_ids"]),
+                logprobs=tuple(completion["logprobs"]),
+                char_spans=tuple((begin, end) for begin, end in completion["char_spans"]),
+                text=completion["text"],
+                stop_reason=StopReason(completion["stop_reason"]),
+                policy_version=completion["policy_version"],
+            ),
+            program=Program(**record["program"]),
+            report=report_from_record(record["report"]),
+        ),
+        credit=Credit(
+            rewards=_floats(credit["rewards"]),
+            advantages=_floats(credit["advantages"]),
+            weights=_floats(credit["weights"]),
+            terms={name: _floats(term) for name, term in credit["terms"].items()},
+        ),
+    )
+
+
+def report_to_record(report: Report) -> dict[str, Any]:
+    """JSON form of a report."""
+    lines = None if report.executed_lines is None else sorted(report.executed_lines)
+    return {**asdict(report), "executed_lines": lines}
+
+
+def report_from_record(record: Mapping[str, Any]) -> Report:
+    """The report of `report_to_record`."""
+    lines = record["executed_lines"]
+    outcomes = (Outcome(**{**outcome, "verdict": Verdict(outcome["verdict"])}) for outcome in record["outcomes"])
+    return Report(
+        **{
+            **record,
+            "outcomes": tuple(outcomes),
+            "trust": Trust(record["trust"]),
+            "executed_lines": None if lines is None else frozenset(lines),
+        }
+    )
+
+
+def _floats(values: list[float]) -> Floats:
+    return np.asarray(values, dtype=np.float32)

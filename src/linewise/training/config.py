@@ -1,0 +1,113 @@
+"""Everything a run is made of, as frozen dataclasses: a `Recipe` is the configuration, the command line and the record."""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from linewise.losses.aggregate import Aggregation
+from linewise.policy.lora import LoraOptions
+from linewise.rollout.baselines import BaseProgram
+from linewise.rollout.buffer import BufferOptions
+from linewise.rollout.prompts import PromptStyle
+from linewise.types import CreditAssigner, Sampling
+
+CreditT_co = TypeVar("CreditT_co", bound=CreditAssigner, covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionOptions:
+    """What is sampled before each update."""
+
+    tasks_per_step: int = 24
+    """Tasks visited at each step, in an order shuffled anew each epoch."""
+    num_samples: int = 4
+    """Programs sampled for each task."""
+    sampling: Sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)
+    """How programs are drawn."""
+    style: PromptStyle = PromptStyle.AUTO
+    """How a task becomes a prompt."""
+    base_program: BaseProgram = BaseProgram.BEST_SO_FAR
+    """W_base, the program that rewards are compared with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedOptions:
+    """The supervised term on reference solutions."""
+
+    references_per_step: int = 24
+    """References trained on at each step, through epochs of their own; 0 switches the term off."""
+    weight: float = 1.0
+    """Factor of the term."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateOptions:
+    """One update: AdamW, gradient clipping, a learning rate that warms up and then stays constant."""
+
+    samples_per_step: int = 96
+    """Samples drawn from the buffer for an update."""
+    learning_rate: float = 1e-5
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    warmup_steps: int = 2
+    """Updates over which the learning rate rises from 0; constant afterwards."""
+    max_grad_norm: float = 1.0
+    """The gradient is scaled down to this norm where it is larger."""
+    aggregation: Aggregation = Aggregation.SEQUENCE_SUM
+    """What per-token losses are divided by."""
+    tokens_per_micro_batch: int = 4096
+    """Padded tokens (prompt and response) in one forward and backward pass: the knob for memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """pass@1 on tasks that are not trained on, before and after, and in between on request."""
+
+    tasks: tuple[str, ...] = ()
+    """Task sets; empty means the held-out split of the training sets."""
+    limit: int | None = None
+    """Only this many tasks, drawn by the seed."""
+    num_samples: int = 4
+    """Programs sampled for each task; 0 switches evaluation off."""
+    every: int = 0
+    """Steps between evaluations; 0 means only before the first and after the last."""
+    sampling: Sampling | None = None
+    """How programs are drawn; None means as in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Generic[CreditT_co]):
+    """A whole run. `credit` is the only part that knows the algorithm."""
+
+    credit: CreditT_co
+    """Turns judged programs into per-token numbers."""
+    policy: str = "smollm2-135m"
+    """Embedded model, folder or hub id, of any causal or encoder-decoder model."""
+    tasks: tuple[str, ...] = ("starter",)
+    """Task sets to train on; a set without a split means its training split."""
+    limit_tasks: int | None = None
+    """Train on only this many tasks, drawn by the seed."""
+    steps: int = 100
+    """Number of updates."""
+    seed: int = 0
+    """Same seed, same numbers (on a CPU)."""
+    collection: CollectionOptions = CollectionOptions()
+    buffer: BufferOptions = BufferOptions()
+    supervised: SupervisedOptions = SupervisedOptions()
+    update: UpdateOptions = UpdateOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    lora: LoraOptions = LoraOptions()
+    """Low-rank adapters instead of full fine-tuning."""
+    precision: Literal["bf16", "no"] = "bf16"
+    """bf16 autocast over float32 master weights, or plain float32."""
+    save_every: int = 20
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that stay on disk."""
+    workers: int | None = None
+    """Processes that judge; None means one per core."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Experiment trackers that get the metrics as well, through accelerate."""
+
+
+AnyRecipe = Recipe[CreditAssigner]
+"""A recipe whose algorithm nobody asks for."""

@@ -1,0 +1,231 @@
+"""The trainer: evaluate, then collect and update until the steps are done, then evaluate.
+
+It runs any `Recipe`; what distinguishes algorithms has been written into the credit before it gets here.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from accelerate.utils import gather_object
+
+from linewise.errors import NonFiniteLossError
+from linewise.evaluation.evaluate import Evaluation, evaluate
+from linewise.losses.aggregate import StepSize
+from linewise.rollout.buffer import Draw
+from linewise.rollout.records import sample_to_record
+from linewise.training.batch import Example
+from linewise.training.checkpoint import checkpoint_name, save_checkpoint
+from linewise.training.export import export_policy
+from linewise.training.interrupts import interrupts_deferred
+from linewise.training.learner import LossTerm
+from linewise.training.metrics import buffer_metrics, collection_metrics, update_metrics
+from linewise.training.progress import Display
+from linewise.training.run_folder import write_text
+from linewise.training.seeds import derive_seed, stream, visit
+from linewise.training.session import Session
+from linewise.training.state import RunState
+from linewise.training.step import Collector, policy_lengths, policy_term, supervised_term
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run came to."""
+
+    state: RunState
+    before: Evaluation | None
+    """Held-out evaluation of the initial policy; None where evaluation is off."""
+    after: Evaluation | None
+    """Held-out evaluation of the trained policy."""
+
+
+class Trainer:
+    """Drives a session. The weights and `state` change together, in one place, with interrupts held back."""
+
+    def __init__(self, session: Session, state: RunState, display: Display) -> None:
+        self.session = session
+        self.state = state
+        self.display = display
+        self.collector = Collector(
+            recipe=session.recipe,
+            tasks=session.tasks,
+            policy=session.policy,
+            judge=session.judge,
+            process_index=session.accelerator.process_index,
+            num_processes=session.accelerator.num_processes,
+        )
+        self._started = time.perf_counter() - state.seconds
+
+    def run(self) -> RunResult:
+        """All remaining steps. After Ctrl-C, or on a fault, a checkpoint of the last whole step is written first."""
+        recipe = self.session.recipe
+        try:
+            before = self.evaluate(step=0)
+            while self.state.step < recipe.steps:
+                self.train_step()
+                if recipe.evaluation.every and self.state.step % recipe.evaluation.every == 0:
+                    self.evaluate(step=self.state.step)
+                if self.state.step % recipe.save_every == 0:
+                    self.save()
+            self.save()
+            after = self.evaluate(step=recipe.steps)
+        except KeyboardInterrupt:
+            with interrupts_deferred():
+                path = self.save()
+                self.display.note(
+                    f"interrupted; checkpoint {path} written. Continue with --resume {self.session.folder.path}"
+                )
+            raise
+        self.export_policy()
+        return RunResult(state=self.state, before=before, after=after)
+
+    def train_step(self) -> None:
+        """One step: collect, draw, compute gradients; then, all or nothing, update weights, state and records."""
+        session, state = self.session, self.state
+        recipe, accelerator = session.recipe, session.accelerator
+        torch.manual_seed(derive_seed(recipe.seed, "dropout", state.step, accelerator.process_index))
+        programs = recipe.collection.tasks_per_step * recipe.collection.num_samples // accelerator.num_processes
+        self.display.stage("sampling", programs)
+        collected = self.collector.fill(state, self.display.advance)
+        draw = collected.state.buffer.draw(
+            max(1, recipe.update.samples_per_step // accelerator.num_processes), stream(recipe.seed, "draw", state.step)
+        )
+        terms = self.loss_terms(draw)
+        started = time.perf_counter()
+        try:
+            accumulated = session.learner.accumulate(terms, self._micro_batch_done)
+            with interrupts_deferred():
+                update = session.learner.apply(accumulated)
+                session.policy.update_from(session.learner.unwrapped, version=state.step + 1)
+                seconds_train = time.perf_counter() - started
+                self.state = replace(
+                    collected.state,
+                    step=state.step + 1,
+                    buffer=draw.rest,
+                    seconds=time.perf_counter() - self._started,
+                )
+                metrics = {
+                    **collection_metrics(collected.collections),
+                    **buffer_metrics(collected.state.buffer, draw, state.step),
+                    **update_metrics(update),
+                    "seconds/generate": sum(collection.seconds_generate for collection in collected.collections),
+                    "seconds/judge": sum(collection.seconds_judge for collection in collected.collections),
+                    "seconds/credit": collected.seconds_credit,
+                    "seconds/train": seconds_train,
+                }
+                self.record(metrics, draw)
+        except NonFiniteLossError as error:
+            raise NonFiniteLossError(
+                f"{error}, at step {state.step + 1}. {self.save_failed_batch(terms, draw)}"
+            ) from error
+
+    def loss_terms(self, draw: Draw) -> list[LossTerm]:
+        """The terms of one update: the drawn samples, and references where the recipe wants them."""
+        recipe, accelerator = self.session.recipe, self.session.accelerator
+        aggregation = recipe.update.aggregation
+        terms = [policy_term(draw.samples, aggregation, self._global_size(policy_lengths(draw.samples)))]
+        if recipe.supervised.references_per_step:
+            references: Sequence[Example] = visit(
+                self.session.references,
+                visit_index=self.state.step,
+                count=recipe.supervised.references_per_step,
+                seed=derive_seed(recipe.seed, "references"),
+            )[accelerator.process_index :: accelerator.num_processes]
+            size = self._global_size([len(reference.response_ids) for reference in references])
+            terms.append(supervised_term(references, aggregation, size, weight=recipe.supervised.weight))
+        return terms
+
+    def record(self, metrics: Mapping[str, float], draw: Draw) -> None:
+        """Append the step to metrics.jsonl, its samples to rollouts.jsonl, and tell trackers and the display."""
+        step, folder, accelerator = self.state.step, self.session.folder, self.session.accelerator
+        metrics = self._over_processes(metrics)
+        samples = gather_object([{"step": step, **sample_to_record(sample)} for sample in draw.samples])
+        if accelerator.is_main_process:
+            total = self.state.num_samples * accelerator.num_processes
+            folder.append(folder.metrics, [{"step": step, "seconds": self.state.seconds, "samples": total, **metrics}])
+            folder.append(folder.rollouts, samples)
+        accelerator.log(metrics, step=step)
+        self.display.step(step, metrics)
+
+    def evaluate(self, *, step: int) -> Evaluation | None:
+        """Held-out evaluation of the policy as it is after `step` updates; read back where it was made before."""
+        session = self.session
+        options, path = session.recipe.evaluation, session.folder.evaluations / f"{checkpoint_name(step)}.json"
+        if not session.held_out:
+            return None
+        if path.exists():
+            return Evaluation.from_json(path.read_text())
+        self.display.stage(f"evaluating step {step}", len(session.held_out) * options.num_samples)
+        # The same seed every time: before and after are compared under the same random numbers.
+        evaluation = evaluate(
+            session.policy,
+            session.held_out,
+            session.judge,
+            num_samples=options.num_samples,
+            sampling=options.sampling or session.recipe.collection.sampling,
+            seed=derive_seed(session.recipe.seed, "evaluate"),
+            style=session.recipe.collection.style,
+            progress=self.display.advance,
+        )
+        if session.accelerator.is_main_process:
+            write_text(path, evaluation.to_json())
+        estimate = evaluation.pass_at_k(1)
+        self.display.note(
+            f"held-out pass@1 after {step} steps: {estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] "
+            f"on {len(session.held_out)} tasks"
+        )
+        return evaluation
+
+    def save(self) -> str:
+        """Write a checkpoint of the current state, unless it exists, and return its path."""
+        session = self.session
+        path = save_checkpoint(
+            session.folder.checkpoints, self.state, session.accelerator, keep=session.recipe.keep_checkpoints
+        )
+        return str(path)
+
+    def export_policy(self) -> None:
+        """Write the policy in Hugging Face format, merged, with its tokeniser."""
+        if self.session.accelerator.is_main_process:
+            export_policy(self.session.learner.unwrapped, self.session.policy.tokenizer, self.session.folder.policy)
+
+    def save_failed_batch(self, terms: Sequence[LossTerm], draw: Draw) -> str:
+        """Write down the batch that met a NaN, for a person to look at; returns a sentence that names the file."""
+        name = f"failed-batch-{self.session.accelerator.process_index}.json"
+        path = self.session.folder.path / name
+        batch = {
+            "step": self.state.step + 1,
+            "samples": [sample_to_record(sample) for sample in draw.samples],
+            "references": [
+                {"prompt_ids": example.prompt_ids, "response_ids": example.response_ids, "scale": example.scale}
+                for term in terms[1:]
+                for example in term.examples
+            ],
+        }
+        write_text(path, json.dumps(batch))
+        return (
+            f"The batch is in {path}; the weights are those of step {self.state.step}. Look for a degenerate sample, "
+            "or lower --update.learning-rate."
+        )
+
+    def _micro_batch_done(self, done: int, total: int) -> None:
+        if done == 1:
+            self.display.stage("updating", total)
+        self.display.advance(1)
+
+    def _global_size(self, lengths: Sequence[int]) -> StepSize:
+        """The size of the step over all processes."""
+        device = self.session.accelerator.device
+        local = torch.tensor([len(lengths), sum(lengths)], device=device)
+        total = self.session.accelerator.reduce(local, reduction="sum")
+        return StepSize(num_sequences=int(total[0]), num_tokens=int(total[1]))
+
+    def _over_processes(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Sums of counts and losses, means of everything else."""
+        summed = ("tokens/", "loss/", "buffer/fill", "buffer/capacity", "rollout/judge_errors", "rollout/empty_groups")
+        everyones: list[Mapping[str, float]] = gather_object([dict(metrics)])
+        names = [name for name in metrics if all(name in one for one in everyones)]
+        count = len(everyones)
+        return {name: sum(one[name] for one in everyones) / (1 if name.startswith(summed) else count) for name in names}

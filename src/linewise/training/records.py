@@ -1,0 +1,53 @@
+"""A recipe as JSON and back: config.json is a complete record from which the same recipe can be built again."""
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from enum import Enum
+from typing import Any, Literal, TypeVar
+
+from linewise.errors import RunError
+from linewise.training.config import AnyRecipe, CreditT_co, Recipe
+
+
+def recipe_to_record(recipe: AnyRecipe) -> dict[str, Any]:
+    """JSON form of a recipe; `algorithm` names the credit assigner."""
+    return {"algorithm": type(recipe.credit).__name__, **json.loads(json.dumps(asdict(recipe)))}
+
+
+def recipe_from_record(record: Mapping[str, Any], credit_type: type[CreditT_co]) -> Recipe[CreditT_co]:
+    """The recipe of `recipe_to_record`. Raises RunError where the record is of another algorithm or has unknown settings."""
+    if record.get("algorithm") != credit_type.__name__:
+        raise RunError(f"this run's algorithm is {record.get('algorithm')}, not {credit_type.__name__}.")
+    settings = {name: value for name, value in record.items() if name != "algorithm"}
+    recipe: Recipe[CreditT_co] = _decode(Recipe, settings, credit_type)
+    return recipe
+
+
+def _decode(hint: Any, value: Any, credit_type: type) -> Any:
+    """The value of type `hint` that JSON wrote as `value`."""
+    if isinstance(hint, TypeVar):
+        hint = credit_type
+    origin, parameters = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        hints = typing.get_type_hints(hint)
+        unknown = value.keys() - {field.name for field in fields(hint)}
+        if unknown:
+            raise RunError(
+                f"config.json has the unknown setting {sorted(unknown)[0]!r} in {hint.__name__}: it was written by another "
+                "version of Linewise. Resume with that version."
+            )
+        return hint(**{name: _decode(hints[name], item, credit_type) for name, item in value.items()})
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = (parameter for parameter in parameters if parameter is not type(None))
+        return None if value is None else _decode(inner, value, credit_type)
+    if origin is tuple:
+        hints_of_items = [parameters[0]] * len(value) if parameters[-1] is Ellipsis else parameters
+        return tuple(_decode(inner, item, credit_type) for inner, item in zip(hints_of_items, value, strict=True))
+    if origin is Literal:
+        return value
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    return hint(value)

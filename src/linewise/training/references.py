@@ -1,0 +1,46 @@
+"""Reference solutions as training sequences: the continuation of the very prompt that programs are sampled from."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from linewise.policy.huggingface import HuggingFacePolicy
+from linewise.rollout.prompts import PromptStyle, build_prompt
+from linewise.training.batch import Example
+from linewise.types import Prompt, Task
+
+
+def reference_example(task: Task, policy: HuggingFacePolicy, style: PromptStyle) -> Example:
+    """The reference as the response to the task's prompt, ended as a sampled program ends.
+
+    Where the reference does not begin with the task's signature, the prompt is built without it, so that the whole
+    reference is the response. Every token has advantage and weight 1.
+    """
+    assert task.reference is not None
+    prompt = build_prompt(task, policy, style)
+    continuation = continue_header(task, prompt)
+    if continuation is None:
+        prompt = build_prompt(replace(task, signature=None), policy, style)
+        continuation = "\n" + task.reference.strip("\n")
+    ending = "\n```" if prompt.fenced else ""
+    prompt_ids = tuple(policy.tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
+    response_ids = (
+        *policy.tokenizer(continuation + ending, add_special_tokens=False)["input_ids"],
+        policy.tokenizer.eos_token_id,
+    )
+    ones = np.ones(len(response_ids), dtype=np.float32)
+    return Example(prompt_ids=prompt_ids, response_ids=response_ids, advantages=ones, weights=ones)
+
+
+def continue_header(task: Task, prompt: Prompt) -> str | None:
+    """What of the reference comes after the prompt's header; None where the header is not its beginning.
+
+    A header is the signature, and in completion style a docstring, which no reference repeats.
+    """
+    assert task.reference is not None
+    reference = task.reference.strip("\n")
+    if not prompt.header:
+        return "\n" + reference
+    if task.signature is None or not reference.startswith(task.signature):
+        return None
+    return reference[len(task.signature) :]

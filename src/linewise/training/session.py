@@ -1,0 +1,125 @@
+"""Everything a run works with, opened and closed together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration
+
+from linewise.errors import RunError
+from linewise.judge import LocalJudge
+from linewise.policy.huggingface import HuggingFacePolicy
+from linewise.policy.huggingface_load import load_model
+from linewise.tasks import load_tasks
+from linewise.training.batch import Example
+from linewise.training.config import AnyRecipe
+from linewise.training.learner import Learner
+from linewise.training.references import reference_example
+from linewise.training.run_folder import RunFolder
+from linewise.training.seeds import derive_seed, subset
+from linewise.types import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The parts of one run."""
+
+    recipe: AnyRecipe
+    folder: RunFolder
+    tasks: Sequence[Task]
+    """Tasks to train on."""
+    held_out: Sequence[Task]
+    """Tasks to evaluate on; empty where evaluation is off."""
+    references: Sequence[Example]
+    """The training tasks' references as sequences, for the supervised term."""
+    policy: HuggingFacePolicy
+    """The sampler, with its own copy of the weights."""
+    judge: LocalJudge
+    learner: Learner
+    accelerator: Accelerator
+
+    @property
+    def tasks_by_id(self) -> Mapping[str, Task]:
+        """For records that name their task by id."""
+        return {task.id: task for task in self.tasks}
+
+
+@contextmanager
+def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
+    """Load tasks and policy, start the judge's workers, set up the optimiser; close all of it in the end."""
+    tasks = subset(load_training_tasks(recipe.tasks), recipe.limit_tasks, recipe.seed)
+    held_out = load_held_out_tasks(recipe, tasks)
+    torch.manual_seed(derive_seed(recipe.seed, "torch") % 2**63)
+    accelerator = Accelerator(
+        mixed_precision=recipe.precision,
+        log_with=list(recipe.trackers) or None,
+        project_config=ProjectConfiguration(project_dir=str(folder.path), logging_dir=str(folder.path / "trackers")),
+    )
+    loaded = load_model(recipe.policy, lora=recipe.lora, device=accelerator.device)
+    policy = HuggingFacePolicy(loaded.model, loaded.tokenizer)
+    learner = Learner(loaded.model, recipe.update, pad_id=loaded.tokenizer.pad_token_id, accelerator=accelerator)
+    references = [
+        reference_example(task, policy, recipe.collection.style) for task in tasks if task.reference is not None
+    ]
+    if recipe.supervised.references_per_step and not references:
+        raise RunError(
+            f"supervised.references_per_step={recipe.supervised.references_per_step}, but none of the {len(tasks)} "
+            "training tasks has a reference. Add references, or switch the term off with "
+            "--supervised.references-per-step 0."
+        )
+    with LocalJudge(workers=recipe.workers) as judge:
+        yield Session(
+            recipe=recipe,
+            folder=folder,
+            tasks=tasks,
+            held_out=held_out,
+            references=references,
+            policy=policy,
+            judge=judge,
+            learner=learner,
+            accelerator=accelerator,
+        )
+
+
+def load_training_tasks(specs: Sequence[str]) -> list[Task]:
+    """The tasks of several sets; a set that has splits and names none means its training split."""
+    tasks = [task for spec in specs for task in in_split(load_tasks(spec), "train")]
+    return unique(tasks)
+
+
+def load_held_out_tasks(recipe: AnyRecipe, training: Sequence[Task]) -> list[Task]:
+    """The evaluation's tasks: those named, else the held-out or test split of the training sets."""
+    options = recipe.evaluation
+    if not options.num_samples:
+        return []
+    if options.tasks:
+        tasks = unique([task for spec in options.tasks for task in load_tasks(spec)])
+    else:
+        unsplit = [spec.split("@")[0] if ":" not in spec else spec for spec in recipe.tasks]
+        tasks = unique([task for spec in unsplit for task in in_split(load_tasks(spec), "heldout", "test")])
+    trained = {task.id for task in training}
+    tasks = [task for task in tasks if task.id not in trained]
+    if not tasks:
+        raise RunError(
+            f"no task is left to evaluate on: the sets {', '.join(options.tasks or recipe.tasks)} have no held-out or test "
+            "split apart from the training tasks. Name a set with --evaluation.tasks, or switch evaluation off with "
+            "--evaluation.num-samples 0."
+        )
+    return subset(tasks, options.limit, recipe.seed)
+
+
+def in_split(tasks: Sequence[Task], *names: str) -> list[Task]:
+    """The tasks of these splits; all of them where the set has no such split."""
+    chosen = [task for task in tasks if task.metadata.get("split") in names]
+    return chosen or ([] if any("split" in task.metadata for task in tasks) and "train" not in names else list(tasks))
+
+
+def unique(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks, each id once. Raises RunError where two different tasks share an id."""
+    by_id: dict[str, Task] = {}
+    for task in tasks:
+        if by_id.setdefault(task.id, task) != task:
+            raise RunError(f"two different tasks have the id '{task.id}'; rename one of them.")
+    return list(by_id.values())
