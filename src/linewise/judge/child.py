@@ -1,0 +1,266 @@
+"""What a forked child does: load one program, run its tests, write one frame for each. Standard library only.
+
+Everything here shares a process with the program, which may read and change it. So nothing here decides: call tests
+send their values, scripts their output, and the parent compares. Line, exception and message are advisory. Only
+assertions claim to have passed, and `Trust.IN_PROCESS` says so.
+"""
+
+import atexit
+import ctypes
+import gc
+import marshal
+import os
+import resource
+import signal
+import sys
+import threading
+from contextlib import suppress
+from time import process_time
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any, NoReturn
+
+from linewise.judge.wire import HEADER, TooLargeError, Tree, ValueEncoder, encode_frame, safe_text
+
+PROGRAM_FILE, SETUP_FILE, TEST_FILE = "<program>", "<setup>", "<test>"
+"""File names of the code objects; tracebacks are sorted by them."""
+MAX_MESSAGE_CHARS = 300
+MAX_FILE_BYTES = 16 << 20
+MAX_OPEN_FILES = 64
+PR_SET_PDEATHSIG = 1
+PRCTL = ctypes.CDLL(None).prctl
+
+
+def serve(result_fd: int, output_fd: int | None, held_bytes: int, max_processes: int) -> NoReturn:
+    """Run the job that waits on `result_fd` and end the process, whatever happens. The exit status means nothing."""
+    try:
+        os.setsid()
+        PRCTL(PR_SET_PDEATHSIG, 9)
+        job = read_job(result_fd)
+        limit_resources(job, held_bytes, max_processes)
+        gc.enable()
+        run_job(job, result_fd, output_fd)
+    finally:
+        os._exit(0)
+
+
+def read_job(result_fd: int) -> dict[str, Any]:
+    """The parent's request. It comes from a trusted side, so marshal is safe in this direction."""
+    return marshal.loads(_read_exactly(result_fd, HEADER.unpack(_read_exactly(result_fd, HEADER.size))[0]))  # type: ignore[no-any-return]
+
+
+def _read_exactly(fd: int, count: int) -> bytes:
+    data = os.read(fd, count)
+    while len(data) < count:
+        more = os.read(fd, count - len(data))
+        if not more:
+            raise EOFError("the parent went away")
+        data += more
+    return data
+
+
+def limit_resources(job: dict[str, Any], held_bytes: int, max_processes: int) -> None:
+    """Set the limits that the kernel enforces; the parent's clock strikes earlier than RLIMIT_CPU."""
+    space = held_bytes + job["memory_bytes"]
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    resource.setrlimit(resource.RLIMIT_CPU, (job["max_cpu_seconds"], job["max_cpu_seconds"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_NPROC, (max_processes, max_processes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run_job(job: dict[str, Any], result_fd: int, output_fd: int | None) -> None:
+    """Run the job's tests, writing frames to `result_fd`; a script's standard output goes to `output_fd`."""
+    reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"])
+    if output_fd is None:
+        run_tests(job, reporter)
+    else:
+        redirect(job["stdin"], output_fd)
+        run_script(job, reporter)
+
+
+class Reporter:
+    """Writes frames and knows when the test in progress began."""
+
+    def __init__(self, fd: int, cpu_seconds: float) -> None:
+        self.fd = fd
+        self.cpu_seconds = cpu_seconds
+        self.started = 0.0
+
+    def begin(self) -> None:
+        """Start the clock of a test. At its CPU limit the line is reported; the parent does the killing."""
+        self.started = process_time()
+        signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds)
+
+    def end(self) -> None:
+        """Stop the clock."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def send(self, kind: str, test: int | None = None, **fields: Tree) -> None:
+        """Write one frame."""
+        frame = encode_frame({"kind": kind, "test": test, "cpu": process_time() - self.started, **fields})
+        while frame:
+            frame = frame[os.write(self.fd, frame) :]
+
+    def send_error(self, error: BaseException, test: int | None) -> None:
+        """Write the frame that describes an exception of the program."""
+        kind = "memory" if isinstance(error, MemoryError) else "raised"
+        if type(error) is AssertionError and raised_by_test(error.__traceback__):
+            kind = "failed"
+        message = safe_text(str, error)[:MAX_MESSAGE_CHARS]
+        line = program_line(error.__traceback__)
+        self.send(kind, test, exception=type(error).__name__, line=line, message=message)
+
+
+class Alarm:
+    """Reports the line at the CPU limit. The zygote installs its handler: in a child that costs 50 page faults."""
+
+    reporter: Reporter | None = None
+
+    @classmethod
+    def strike(cls, _signum: int, frame: FrameType | None) -> None:
+        """Handle SIGPROF."""
+        while frame is not None and frame.f_code.co_filename != PROGRAM_FILE:
+            frame = frame.f_back
+        if cls.reporter is not None:
+            cls.reporter.send("struck", line=frame.f_lineno if frame is not None else None)
+
+
+def program_line(traceback: TracebackType | None) -> int | None:
+    """Line of the deepest frame that lies in the program."""
+    deepest = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == PROGRAM_FILE:
+            deepest = traceback
+        traceback = traceback.tb_next
+    return deepest.tb_lineno if deepest is not None else None
+
+
+def raised_by_test(traceback: TracebackType | None) -> bool:
+    """Whether the deepest frame of ours lies in a test or in the set-up code, not in the program."""
+    deepest = None
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        deepest = name if name in (PROGRAM_FILE, SETUP_FILE, TEST_FILE) else deepest
+        traceback = traceback.tb_next
+    return deepest in (SETUP_FILE, TEST_FILE)
+
+
+def compile_program(source: str, reporter: Reporter) -> CodeType | None:
+    """The program's code; None, and a frame, where it does not compile. Nothing of the program has run by then."""
+    try:
+        return compile(source, PROGRAM_FILE, "exec", dont_inherit=True)
+    except BaseException as error:  # noqa: BLE001  null bytes, lone surrogates, nesting: each raises another type
+        reporter.send("syntax", None, **describe_syntax(error, source))
+        return None
+
+
+def new_module(name: str) -> dict[str, Any]:
+    """The namespace of a fresh module that is registered under `name`, as dataclasses and pickle demand."""
+    module = sys.modules[name] = ModuleType(name)
+    return module.__dict__
+
+
+def describe_syntax(error: BaseException, source: str) -> dict[str, Tree]:
+    """Exception, line and message of a program that does not compile."""
+    name, line, message = "SyntaxError", None, safe_text(str, error)
+    if isinstance(error, SyntaxError):
+        name, line, message = type(error).__name__, error.lineno, str(error.msg)
+    if line is None and "\0" in source:
+        line = source.count("\n", 0, source.index("\0")) + 1
+    return {"exception": name, "line": line, "message": (message or type(error).__name__)[:MAX_MESSAGE_CHARS]}
+
+
+def run_tests(job: dict[str, Any], reporter: Reporter) -> None:
+    """Run call tests and assertions, each with a frame of its own."""
+    reporter.begin()
+    code = compile_program(job["source"], reporter)
+    if code is None:
+        return
+    namespace = new_module("program")
+    try:
+        exec(code, namespace)
+        if job["setup"] is not None:
+            exec(job["setup"], namespace)
+    except BaseException as error:  # noqa: BLE001  the program may raise anything
+        reporter.end()
+        reporter.send_error(error, None)
+        return
+    reporter.send("loaded")
+    for test, (is_call, code) in enumerate(job["tests"], start=job["first_test"]):
+        reporter.begin()
+        try:
+            value = eval(code, namespace)
+            reporter.end()
+            if is_call:
+                send_value(value, test, job["output_bytes"], reporter)
+            else:
+                reporter.send("held", test, nonce=job["nonce"])
+        except BaseException as error:  # noqa: BLE001  the program may raise anything
+            reporter.end()
+            reporter.send_error(error, test)
+            if isinstance(error, MemoryError):
+                return
+
+
+def send_value(value: object, test: int, limit: int, reporter: Reporter) -> None:
+    """Write the frame that holds what a call returned."""
+    try:
+        reporter.send("value", test, value=ValueEncoder(limit).encode(value))
+    except TooLargeError:
+        reporter.send("too_large", test)
+
+
+def warm_up(source: str, calls: list[str]) -> None:
+    """Run a program once in the zygote itself: the first compile, exception and frame cost a millisecond otherwise."""
+    job = {
+        "source": source,
+        "setup": None,
+        "first_test": 0,
+        "tests": [(True, compile(call, TEST_FILE, "eval")) for call in calls],
+        "output_bytes": 1 << 16,
+    }
+    fd = os.open(os.devnull, os.O_WRONLY)
+    run_tests(marshal.loads(marshal.dumps(job)), Reporter(fd, 10.0))
+    os.close(fd)
+    sys.modules.pop("program")
+    signal.signal(signal.SIGPROF, Alarm.strike)
+    PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+# -------------------------------------------------------------------------------------------------------------- scripts
+
+
+def redirect(text: bytes, output_fd: int) -> None:
+    """Put `text` on standard input, as a file would be, and `output_fd` on standard output."""
+    input_fd = os.memfd_create("stdin")
+    with open(input_fd, "wb", closefd=False) as file:
+        file.write(text)
+    os.lseek(input_fd, 0, os.SEEK_SET)
+    os.dup2(input_fd, 0)
+    os.dup2(output_fd, 1)
+    os.close(input_fd)
+    os.close(output_fd)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  they stay open
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def run_script(job: dict[str, Any], reporter: Reporter) -> None:
+    """Run the program as `__main__` and end it as the interpreter would: threads, exit handlers, flush."""
+    reporter.begin()
+    code = compile_program(job["source"], reporter)
+    if code is None:
+        return
+    reporter.send("loaded")
+    try:
+        with suppress(SystemExit):
+            exec(code, new_module("__main__"))
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001  the program may raise anything
+        reporter.end()
+        reporter.send_error(error, job["first_test"])
+        return
+    reporter.end()
+    reporter.send("ended", job["first_test"])

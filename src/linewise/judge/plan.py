@@ -1,0 +1,138 @@
+"""What the judge needs to know about a task, worked out once for all programs that it judges."""
+
+import marshal
+import secrets
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from linewise.errors import TaskError
+from linewise.judge.child import SETUP_FILE, TEST_FILE
+from linewise.judge.compare import parse_literal
+from linewise.judge.wire import HEADER
+from linewise.types import AssertTest, CallTest, Limits, StdinTest, Task, TestCase, Trust
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Consecutive tests that one child runs: a stdin test alone, all others together."""
+
+    first: int
+    stop: int
+    """Index after the last test."""
+    script: bool
+    """Whether this is a stdin test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The tests of a task, compiled and split into batches. `expected` stays in the parent."""
+
+    tests: tuple[TestCase, ...]
+    expected: tuple[Any, ...]
+    """For each test: the value of a call test's literal, None for the others."""
+    codes: tuple[CodeType | None, ...]
+    """For each test: what the child evaluates; None for stdin tests."""
+    setup: CodeType | None
+    batches: tuple[Batch, ...]
+    trust: Trust
+
+    def batch_at(self, test: int) -> Batch:
+        """The rest, from index `test` on, of the batch that it belongs to."""
+        batch = next(batch for batch in self.batches if batch.first <= test < batch.stop)
+        return Batch(first=test, stop=batch.stop, script=batch.script)
+
+
+def plan_task(task: Task) -> Plan:
+    """The plan of a task. Raises `TaskError` where a test or the set-up code is not Python or not a literal."""
+    try:
+        return _plan(task.tests, task.setup)
+    except TaskError as error:
+        raise TaskError(f"task '{task.id}': {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def _plan(tests: tuple[TestCase, ...], setup: str | None) -> Plan:
+    if not tests:
+        raise TaskError("it has no tests, so no program can be judged; give it at least one.")
+    batches: list[Batch] = []
+    for index, test in enumerate(tests):
+        script = isinstance(test, StdinTest)
+        first = index
+        if batches and not script and not batches[-1].script:
+            first = batches.pop().first
+        batches.append(Batch(first=first, stop=index + 1, script=script))
+    return Plan(
+        tests=tests,
+        expected=tuple(_expected(index, test) for index, test in enumerate(tests)),
+        codes=tuple(_code(index, test) for index, test in enumerate(tests)),
+        setup=None if setup is None else _compile("setup", setup, SETUP_FILE, "exec"),
+        batches=tuple(batches),
+        trust=Trust.IN_PROCESS if any(isinstance(test, AssertTest) for test in tests) else Trust.VALUES,
+    )
+
+
+def _expected(index: int, test: TestCase) -> Any:
+    if not isinstance(test, CallTest):
+        return None
+    try:
+        return parse_literal(test.expected)
+    except ValueError as error:
+        raise TaskError(
+            f"tests[{index}].expected is {test.expected!r}, which is not a Python literal ({error}); "
+            "write a literal or turn the test into an assertion."
+        ) from error
+
+
+def _code(index: int, test: TestCase) -> CodeType | None:
+    if isinstance(test, CallTest):
+        return _compile(f"tests[{index}].call", test.call.strip(), TEST_FILE, "eval")
+    if isinstance(test, AssertTest):
+        return _compile(f"tests[{index}].code", test.code, TEST_FILE, "exec")
+    return None
+
+
+def _compile(field: str, source: str, filename: str, mode: str) -> CodeType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code: CodeType = compile(source, filename, mode, dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        rule = "an expression" if mode == "eval" else "Python code"
+        raise TaskError(f"{field} is {source!r}, which is not {rule} ({error}).") from error
+    return code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The bytes that a child reads, and the nonce that its claims of passed assertions must carry."""
+
+    frame: bytes
+    nonce: str
+
+
+def request(plan: Plan, batch: Batch, source: str, limits: Limits, cpu_seconds: float) -> Request:
+    """What a child needs to run `batch`: the program and the inputs, never an expected value.
+
+    After `cpu_seconds` of a test the child reports the line at which it was struck.
+    """
+    nonce = secrets.token_hex(8) if plan.trust is Trust.IN_PROCESS else ""
+    indices = range(batch.first, batch.stop)
+    first = plan.tests[batch.first]
+    payload = marshal.dumps(
+        {
+            "source": source,
+            "setup": plan.setup,
+            "first_test": batch.first,
+            "tests": [] if batch.script else [(isinstance(plan.tests[i], CallTest), plan.codes[i]) for i in indices],
+            "stdin": first.input.encode("utf-8", "replace") if isinstance(first, StdinTest) else b"",
+            "nonce": nonce,
+            "cpu_seconds": cpu_seconds,
+            "max_cpu_seconds": int(limits.total_cpu_seconds) + 2,
+            "memory_bytes": limits.memory_mb << 20,
+            "output_bytes": limits.output_bytes,
+        }
+    )
+    return Request(frame=HEADER.pack(len(payload)) + payload, nonce=nonce)

@@ -1,0 +1,297 @@
+"""One zygote process and the children that it forks, as the parent sees them."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from linewise.judge.transcript import Ending, Stop, Transcript
+from linewise.judge.wire import ENDED, KILL, READY, RUN, STARTED
+
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
+"""The whole environment of a zygote and of the programs."""
+START_SECONDS = 60.0
+"""How long a zygote may take to become ready on a crowded machine."""
+ANSWER_SECONDS = 20.0
+"""How long a zygote may take to start a child, or to bury it once it has been killed."""
+PATIENCE_MS = 8
+"""Most programs end within it. Until then the parent sleeps through their frames, which saves it a wake-up for each."""
+CPU_GRACE = 0.02
+"""Seconds beyond the CPU limit in which a child may say at which line it was struck."""
+CHUNK = 1 << 18
+
+
+class ZygoteFault(Exception):  # noqa: N818  it is not an error of the program, and never leaves the judge
+    """The zygote is gone, late or incoherent; what it was doing has to be done again by another one."""
+
+
+class ZygoteProcess:
+    """A running zygote. Construct, `start_child` any number of times, one after another, then `close`."""
+
+    def __init__(self, core: int | None = None) -> None:
+        """Start the process, pinned to `core` if one is given. Raises `ZygoteFault`."""
+        self.num_children = 0
+        self.scratch = tempfile.mkdtemp(prefix="linewise-judge-")
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        script = Path(__file__).with_name("zygote.py")
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-s", "-S", "-P", "-B", str(script), str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd=self.scratch,
+                env=ENVIRONMENT,
+                start_new_session=True,
+            )
+        try:
+            if core is not None:
+                with suppress(OSError):
+                    os.sched_setaffinity(self.process.pid, {core})
+            self._await_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_ready(self) -> None:
+        try:
+            ready = self.receive(time.monotonic() + START_SECONDS)
+        except ZygoteFault as fault:
+            self.process.kill()
+            assert self.process.stderr is not None
+            reason = self.process.stderr.read().decode("utf-8", "replace")[-1000:]
+            raise ZygoteFault(f"it did not start: {reason.strip() or fault}") from fault
+        if ready != READY:
+            raise ZygoteFault(f"it greeted with {ready!r}")
+
+    def receive(self, deadline: float) -> bytes:
+        """The zygote's next packet. Raises `ZygoteFault` if none comes until `deadline` (monotonic seconds)."""
+        self.control.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            packet = self.control.recv(64)
+        except OSError as error:
+            raise ZygoteFault(f"no answer: {error}") from error
+        if not packet:
+            raise ZygoteFault("it ended")
+        return packet
+
+    def send(self, packet: bytes, fds: list[int] | None = None) -> None:
+        """Send a packet and descriptors. Raises `ZygoteFault`."""
+        self.control.settimeout(ANSWER_SECONDS)
+        try:
+            socket.send_fds(self.control, [packet], fds or [])
+        except OSError as error:
+            raise ZygoteFault(f"it takes no requests: {error}") from error
+
+    def kill(self) -> None:
+        """Kill the process at once; safe from any thread. `close` is still due."""
+        self.process.kill()
+
+    def close(self) -> None:
+        """End the process with everything below it and remove its folder."""
+        self.control.close()  # it sees the end of the socket, kills its child and empties its folder
+        try:
+            self.process.wait(timeout=ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Child:
+    """One forked child, from the request to its end."""
+
+    def __init__(self, zygote: ZygoteProcess, transcript: Transcript, frame: bytes, *, max_output_bytes: int) -> None:
+        """Have `zygote` fork and send the request `frame` to the child. Raises `ZygoteFault`."""
+        self.zygote = zygote
+        self.transcript = transcript
+        self.max_output_bytes = max_output_bytes
+        self.output = bytearray()
+        self.started = time.monotonic()
+        self.pid: int | None = None
+        self.packet: bytes | None = None
+        """The ENDED packet, once it has come."""
+        with ExitStack() as theirs, ExitStack() as ours:
+            self.results, their_results = socket.socketpair()
+            ours.callback(self.results.close)
+            theirs.callback(their_results.close)
+            fds = [their_results.fileno()]
+            self.output_fd: int | None = None
+            if transcript.batch.script:
+                self.output_fd, their_output = os.pipe()
+                ours.callback(os.close, self.output_fd)
+                theirs.callback(os.close, their_output)
+                os.set_blocking(self.output_fd, False)
+                fds.append(their_output)
+            zygote.num_children += 1
+            zygote.send(RUN, fds)
+            theirs.close()
+            self._send_request(frame)
+            self._ours = ours.pop_all()
+
+    def _send_request(self, frame: bytes) -> None:
+        self.results.settimeout(ANSWER_SECONDS)
+        try:
+            self.results.sendall(frame)
+        except TimeoutError as error:
+            raise ZygoteFault("the child does not read its request") from error
+        except OSError:
+            pass  # it has already ended; its zygote tells how
+        self.results.setblocking(False)
+
+    def close(self) -> None:
+        """Close the parent's descriptors."""
+        self._ours.close()
+
+    def follow(self, *, cpu_seconds: float, total_cpu_seconds: float, wall_factor: float) -> Ending:
+        """Read what the child sends until it has ended, or end it at a limit. Raises `ZygoteFault`.
+
+        Args:
+            cpu_seconds: CPU seconds for the load and for each test.
+            total_cpu_seconds: CPU seconds for everything that this child does.
+            wall_factor: the same limits, times this factor, hold for the wall time.
+        """
+        stop = None
+        if not self._ends_within(PATIENCE_MS):
+            clock = Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started)
+            stop = self._watch(clock)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        if stop is not None:
+            self.zygote.send(KILL)
+        while self.packet is None:
+            self._take_packet(self.zygote.receive(deadline))
+            self._drain()
+        self._drain()
+        stop = Stop.OUTPUT if len(self.output) > self.max_output_bytes else stop
+        status, used, peak_kb = ENDED.unpack(self.packet)
+        return Ending(
+            stop=stop,
+            signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            cpu_seconds=used,
+            wall_seconds=time.monotonic() - self.started,
+            peak_memory_mb=peak_kb / 1024,
+        )
+
+    def _ends_within(self, milliseconds: int) -> bool:
+        """Whether the child closes its socket soon. Frames do not wake the poll: it waits for nothing but the end."""
+        poll = select.poll()
+        poll.register(self.results.fileno(), 0)
+        return bool(poll.poll(milliseconds))
+
+    def _watch(self, clock: "Clock") -> Stop | None:
+        """Follow a child that takes longer. Returns why it must be ended; None where it ended by itself."""
+        poll = select.poll()
+        poll.register(self.zygote.control.fileno(), select.POLLIN)
+        poll.register(self.results.fileno(), select.POLLIN)
+        if self.output_fd is not None:
+            poll.register(self.output_fd, select.POLLIN)
+        while True:
+            self._drain()
+            transcript = self.transcript
+            if len(self.output) > self.max_output_bytes:
+                return Stop.OUTPUT
+            if transcript.complete or transcript.broken:
+                return Stop.DONE
+            stop = clock.stop(self.pid, transcript.progress)
+            if stop is not None:
+                return stop
+            for fd, event in poll.poll(clock.next_check_ms(self.pid)):
+                if fd == self.zygote.control.fileno():
+                    self._take_packet(self.zygote.receive(time.monotonic() + ANSWER_SECONDS))
+                    if self.packet is not None:
+                        return None
+                elif not event & select.POLLIN:
+                    poll.unregister(fd)  # closed: its end would wake the poll forever
+
+    def _take_packet(self, packet: bytes) -> None:
+        if len(packet) == STARTED.size and self.pid is None:
+            (self.pid,) = STARTED.unpack(packet)
+        elif len(packet) == ENDED.size and self.pid is not None:
+            self.packet = packet
+        else:
+            raise ZygoteFault("an answer out of turn")
+
+    def _drain(self) -> None:
+        """Read what is there, at most a little more than the limits allow."""
+        _read_all(lambda: self.results.recv(CHUNK), self._feed)
+        if self.output_fd is not None:
+            output_fd = self.output_fd
+            _read_all(lambda: os.read(output_fd, CHUNK), self._keep_output)
+
+    def _feed(self, data: bytes) -> bool:
+        self.transcript.feed(data)
+        return not (self.transcript.complete or self.transcript.broken)
+
+    def _keep_output(self, data: bytes) -> bool:
+        self.output += data
+        return len(self.output) <= self.max_output_bytes
+
+
+def _read_all(read: Callable[[], bytes], take: Callable[[bytes], bool]) -> None:
+    """Hand to `take` what can be read without waiting, until it says False."""
+    with suppress(BlockingIOError, ConnectionResetError):
+        while data := read():
+            if not take(data):
+                return
+
+
+class Clock:
+    """The limits of one child: for each step (the load, each test) and for all together, CPU first, then wall."""
+
+    def __init__(self, cpu_seconds: float, total_cpu_seconds: float, wall_factor: float, started: float) -> None:
+        self.cpu_seconds = cpu_seconds
+        self.total_cpu_seconds = total_cpu_seconds
+        self.wall_factor = wall_factor
+        self.started = started
+        self.progress = 0
+        self.cpu_mark = 0.0
+        self.wall_mark = started
+
+    def stop(self, pid: int | None, progress: int) -> Stop | None:
+        """Which limit has been reached. `progress` is the number of steps completed; a new step restarts its clock."""
+        cpu, now = process_cpu_seconds(pid), time.monotonic()
+        if progress != self.progress:
+            self.progress, self.cpu_mark, self.wall_mark = progress, cpu, now
+        if self._cpu_left(cpu) <= 0:
+            return Stop.CPU
+        return Stop.WALL if self._wall_left(now) <= 0 else None
+
+    def next_check_ms(self, pid: int | None) -> float:
+        """Milliseconds after which a limit could have been reached."""
+        left = min(self._cpu_left(process_cpu_seconds(pid)), self._wall_left(time.monotonic()))
+        return max(left * 1000 + 1, 1)
+
+    def _cpu_left(self, cpu: float) -> float:
+        return min(self.cpu_mark + self.cpu_seconds, self.total_cpu_seconds) + CPU_GRACE - cpu
+
+    def _wall_left(self, now: float) -> float:
+        step = self.wall_mark + self.cpu_seconds * self.wall_factor
+        total = self.started + self.total_cpu_seconds * self.wall_factor
+        return min(step, total) - now
+
+
+def process_cpu_seconds(pid: int | None) -> float:
+    """CPU time that a process has used, by its own clock; 0 before it is known and after it has ended."""
+    if pid is None:
+        return 0.0
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) returns
+    except OSError:
+        return 0.0
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is left of a child whose zygote is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)

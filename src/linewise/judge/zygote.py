@@ -1,0 +1,224 @@
+"""A warm interpreter that forks one child for each program and reports how it ended. Standard library only.
+
+It is executed by path (never forked from the trainer), serves one program at a time and never sees a program: those go
+from the parent straight to the child. It runs `python -s -S -P`, which is `-I -S` except that the interpreter still
+reads PYTHONHASHSEED from the environment that the parent composed, so that sets iterate alike in every run.
+
+Requests on the control socket: RUN with the child's end of the run's socket and, for a script, of its output pipe, and
+KILL. Answers: READY once, then for each run STARTED with the child's id and ENDED with its wait status and usage.
+"""
+
+import _sitebuiltins
+import atexit
+import builtins
+import ctypes
+import gc
+import importlib
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import NoReturn
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+EXTRA_PROCESSES = 64
+"""How many processes and threads a program may add to those that its user already runs (no limit for root)."""
+PRELOADED = """
+    abc bisect cmath collections contextlib copy dataclasses datetime decimal enum fractions functools heapq itertools
+    json math operator random re statistics string threading time typing
+""".split()  # noqa: SIM905
+"""Modules that programs use often; each one more makes every fork dearer, any other is imported when asked for."""
+WARM_UP = """
+import math
+from collections import defaultdict
+class Pair:
+    def __init__(self, left):
+        self.left = left
+def f(n):
+    return [{"a": (n, 1.5), n: {n}} for _ in range(3)]
+def g(n):
+    raise ValueError(f"{n}")
+"""
+
+
+def main() -> NoReturn:
+    """Serve requests until the parent closes the control socket or ends."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    parent, scratch = int(sys.argv[2]), Path.cwd()
+    try:
+        signal.signal(signal.SIGTERM, _exit)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        if os.getppid() == parent:  # else it ended before the death signal was set
+            preload()
+            serve(control, scratch)
+    finally:
+        kill_descendants()
+        os.chdir("/")
+        remove(scratch)
+        os._exit(0)
+
+
+def _exit(_signum: int, _frame: FrameType | None) -> None:
+    sys.exit()
+
+
+def preload() -> None:
+    """Import what programs use, without hooks that would run at each fork (reseeding `random` costs 0.3 ms)."""
+    register, os.register_at_fork = os.register_at_fork, lambda **_hooks: None
+    for name in PRELOADED:
+        importlib.import_module(name)
+    os.register_at_fork = register
+    random.seed(0)
+    builtins.exit = _sitebuiltins.Quitter("exit", "")  # `site` would define these two
+    builtins.quit = _sitebuiltins.Quitter("quit", "")
+    sys.argv = ["program.py"]
+
+
+def serve(control: socket.socket, scratch: Path) -> None:
+    """Warm up, then answer requests until the control socket is closed."""
+    load_package()
+    from linewise.judge import child, wire
+
+    child.warm_up(WARM_UP, ["f(2)", "g(2)"])
+    for name in [name for name in sys.modules if name.startswith("linewise")]:
+        del sys.modules[name]
+    atexit._clear()
+    held_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    max_processes = count_own_tasks() + EXTRA_PROCESSES
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    control.send(wire.READY)
+    for fd in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+    os.closerange(control.fileno() + 1, 256)
+    while True:
+        request, fds, _flags, _address = socket.recv_fds(control, 16, 2)
+        if not request:
+            return
+        if request != wire.RUN:
+            continue  # a KILL that crossed with ENDED
+        pid = os.fork()
+        if pid == 0:
+            os.close(control.fileno())
+            child.serve(fds[0], fds[1] if len(fds) > 1 else None, held_bytes, max_processes)
+        for fd in fds:
+            os.close(fd)
+        control.send(wire.STARTED.pack(pid))
+        await_end(pid, control, wire.KILL)
+        kill_group(pid)
+        _, status, usage = os.wait4(pid, 0)
+        kill_descendants()
+        control.send(wire.ENDED.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
+        empty(scratch)
+
+
+def load_package() -> None:
+    """Make `linewise.judge` importable without what the packages themselves import: this process has no numpy."""
+    folder = Path(__file__).resolve().parent
+    for name, path in (("linewise", folder.parent), ("linewise.judge", folder)):
+        package = sys.modules[name] = ModuleType(name)
+        package.__path__ = [str(path)]
+
+
+def await_end(pid: int, control: socket.socket, kill: bytes) -> None:
+    """Return when the child has ended by itself or by a KILL request. It stays unreaped, so its id stays its own."""
+    pidfd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(control.fileno(), select.POLLIN)
+    while True:
+        ready = [fd for fd, _event in poll.poll()]
+        if pidfd in ready:
+            break
+        request = control.recv(16)
+        if not request:
+            sys.exit()
+        if request == kill:
+            kill_group(pid)
+            os.kill(pid, signal.SIGKILL)  # it may not lead its own group yet
+    os.close(pidfd)
+
+
+def kill_group(pid: int) -> None:
+    """Kill every process of the child's group. The child must not have been reaped."""
+    with suppress(ProcessLookupError):  # it may have ended before it led a group
+        os.killpg(pid, signal.SIGKILL)
+
+
+def kill_descendants() -> None:
+    """Kill and reap every process that a program left behind, also those that left its session."""
+    while True:
+        try:
+            pid, _status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            for stray in children():
+                os.kill(stray, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def children() -> Iterator[int]:
+    """Ids of the direct children; orphans become direct children, because this process is a subreaper."""
+    for pid, fields in _processes():
+        if int(fields[1]) == os.getpid():
+            yield pid
+
+
+def count_own_tasks() -> int:
+    """Threads that the user runs now."""
+    return sum(int(fields[17]) for pid, fields in _processes() if _owner(pid) == os.getuid())
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Each process with the fields of its `stat` file that follow the name: state, parent, group, ..."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended
+                yield int(folder.name), (folder / "stat").read_text().rpartition(")")[2].split()
+
+
+def _owner(pid: int) -> int | None:
+    try:
+        return Path("/proc", str(pid)).stat().st_uid
+    except OSError:
+        return None
+
+
+def empty(scratch: Path) -> None:
+    """Remove what a program left in its working folder; put a new one there if it removed the folder."""
+    try:
+        names = os.listdir(scratch)  # noqa: PTH208  half the time of `iterdir`
+    except FileNotFoundError:
+        scratch.mkdir()
+        os.chdir(scratch)
+        return
+    for name in names:
+        remove(scratch / name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with its content. (`shutil` would make each fork 5 % dearer.)"""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            path.chmod(0o700)
+            for entry in path.iterdir():
+                remove(entry)
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()
