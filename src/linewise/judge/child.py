@@ -72,6 +72,7 @@ def limit_resources(job: dict[str, Any], held_bytes: int, max_processes: int) ->
 def run_job(job: dict[str, Any], result_fd: int, output_fd: int | None) -> None:
     """Run the job's tests, writing frames to `result_fd`; a script's standard output goes to `output_fd`."""
     reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"])
+    reporter.send("begun")
     if output_fd is None:
         run_tests(job, reporter)
     else:

@@ -26,6 +26,10 @@ PATIENCE_MS = 8
 """Most programs end within it. Until then the parent sleeps through their frames, which saves it a wake-up for each."""
 CPU_GRACE = 0.02
 """Seconds beyond the CPU limit in which a child may say at which line it was struck."""
+HANGUP_SECONDS = 0.5
+"""How long a child may live on after it has closed its socket."""
+MIN_WALL_SECONDS = 1.0
+"""Wall limits are never shorter: on a crowded machine a process may wait so long for a core."""
 CHUNK = 1 << 18
 
 
@@ -119,6 +123,8 @@ class Child:
         self.max_output_bytes = max_output_bytes
         self.output = bytearray()
         self.started = time.monotonic()
+        self.hung_up = False
+        """Whether the child has closed its socket; an honest one does so by ending."""
         self.pid: int | None = None
         self.packet: bytes | None = None
         """The ENDED packet, once it has come."""
@@ -160,61 +166,71 @@ class Child:
         Args:
             cpu_seconds: CPU seconds for the load and for each test.
             total_cpu_seconds: CPU seconds for everything that this child does.
-            wall_factor: the same limits, times this factor, hold for the wall time.
+            wall_factor: the same limits, times this factor, hold for the wall time; at least 1 second each.
         """
-        stop = None
-        if not self._ends_within(PATIENCE_MS):
-            clock = Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started)
-            stop = self._watch(clock)
-        deadline = time.monotonic() + ANSWER_SECONDS
-        if stop is not None:
+        self._await_hangup(PATIENCE_MS)
+        stop = self._watch(Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started))
+        if self.packet is None:
             self.zygote.send(KILL)
-        while self.packet is None:
-            self._take_packet(self.zygote.receive(deadline))
-            self._drain()
+            if not self._ends_within(ANSWER_SECONDS):
+                raise ZygoteFault("it did not bury a child")
         self._drain()
-        stop = Stop.OUTPUT if len(self.output) > self.max_output_bytes else stop
+        assert self.packet is not None
         status, used, peak_kb = ENDED.unpack(self.packet)
         return Ending(
-            stop=stop,
+            stop=Stop.OUTPUT if len(self.output) > self.max_output_bytes else stop,
             signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             cpu_seconds=used,
             wall_seconds=time.monotonic() - self.started,
             peak_memory_mb=peak_kb / 1024,
         )
 
-    def _ends_within(self, milliseconds: int) -> bool:
-        """Whether the child closes its socket soon. Frames do not wake the poll: it waits for nothing but the end."""
+    def _await_hangup(self, milliseconds: int) -> None:
+        """Wait until the child closes its socket. Frames do not end the wait: it polls for nothing else."""
         poll = select.poll()
         poll.register(self.results.fileno(), 0)
-        return bool(poll.poll(milliseconds))
+        self.hung_up = bool(poll.poll(milliseconds))
 
     def _watch(self, clock: "Clock") -> Stop | None:
-        """Follow a child that takes longer. Returns why it must be ended; None where it ended by itself."""
+        """Follow the child to its end. Returns why it must be ended; None where it ended by itself."""
         poll = select.poll()
         poll.register(self.zygote.control.fileno(), select.POLLIN)
         poll.register(self.results.fileno(), select.POLLIN)
         if self.output_fd is not None:
             poll.register(self.output_fd, select.POLLIN)
-        while True:
+        while self.packet is None:
             self._drain()
-            transcript = self.transcript
             if len(self.output) > self.max_output_bytes:
                 return Stop.OUTPUT
-            if transcript.complete or transcript.broken:
+            if self.hung_up:
+                return None if self._ends_within(HANGUP_SECONDS) else Stop.DONE
+            if self.transcript.complete or self.transcript.broken:
                 return Stop.DONE
-            stop = clock.stop(self.pid, transcript.progress)
+            stop = clock.stop(self.pid, self.transcript.progress)
             if stop is not None:
                 return stop
             for fd, event in poll.poll(clock.next_check_ms(self.pid)):
                 if fd == self.zygote.control.fileno():
-                    self._take_packet(self.zygote.receive(time.monotonic() + ANSWER_SECONDS))
-                    if self.packet is not None:
-                        return None
+                    self._take_packet()
+                elif fd == self.results.fileno():
+                    self.hung_up = bool(event & select.POLLHUP)
                 elif not event & select.POLLIN:
                     poll.unregister(fd)  # closed: its end would wake the poll forever
+        return None
 
-    def _take_packet(self, packet: bytes) -> None:
+    def _ends_within(self, seconds: float) -> bool:
+        """Whether the zygote reports the child's end in time."""
+        deadline = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self.zygote.control.fileno(), select.POLLIN)
+        while self.packet is None:
+            if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+                return False
+            self._take_packet()
+        return True
+
+    def _take_packet(self) -> None:
+        packet = self.zygote.receive(time.monotonic() + ANSWER_SECONDS)
         if len(packet) == STARTED.size and self.pid is None:
             (self.pid,) = STARTED.unpack(packet)
         elif len(packet) == ENDED.size and self.pid is not None:
@@ -276,8 +292,8 @@ class Clock:
         return min(self.cpu_mark + self.cpu_seconds, self.total_cpu_seconds) + CPU_GRACE - cpu
 
     def _wall_left(self, now: float) -> float:
-        step = self.wall_mark + self.cpu_seconds * self.wall_factor
-        total = self.started + self.total_cpu_seconds * self.wall_factor
+        step = self.wall_mark + max(self.cpu_seconds * self.wall_factor, MIN_WALL_SECONDS)
+        total = self.started + max(self.total_cpu_seconds * self.wall_factor, MIN_WALL_SECONDS)
         return min(step, total) - now
 
 

@@ -14,6 +14,8 @@ FRAME_OVERHEAD = 1 << 14
 """Bytes that a frame may need besides a result of the largest size."""
 MAX_ACTUAL_CHARS = 200
 MAX_NAME_CHARS = 100
+MAX_CLAIMED_SECONDS = 3600.0
+"""A child that claims to have used more CPU time is not believed."""
 
 
 class Stop(StrEnum):
@@ -42,8 +44,8 @@ class Ending:
 class Transcript:
     """Reads the frames of one child, which runs `batch` of `plan`.
 
-    Frames must come in order: `loaded`, then one for each test. `struck` frames (the line at the CPU limit) may come in
-    between. Any other frame breaks the protocol, and nothing after it is read.
+    Frames must come in order: `begun`, then `loaded`, then one for each test. In each step one `struck` frame (the line
+    at the CPU limit) may come before. Any other frame breaks the protocol, and nothing after it is read.
     """
 
     def __init__(self, plan: Plan, batch: Batch, *, program: str, nonce: str, output_bytes: int) -> None:
@@ -51,6 +53,8 @@ class Transcript:
         self.batch = batch
         self.num_lines = program.count("\n") + program.count("\r") + 1
         self.nonce = nonce
+        self.begun = False
+        """Whether the child got as far as the program. Until then, any failure is the judge's own."""
         self.loaded = False
         self.outcomes: list[Outcome] = []
         """One for each test of the batch that is decided, in order."""
@@ -62,6 +66,7 @@ class Transcript:
         self.progress = 0
         """Number of steps that were completed: the load and each test."""
         self._reader = FrameReader(output_bytes + FRAME_OVERHEAD)
+        self._struck = False
         self._struck_line: int | None = None
         self._script_error: Outcome | None = None
 
@@ -86,7 +91,11 @@ class Transcript:
 
     def _read(self, content: dict[str, Tree]) -> None:
         kind = content.get("kind")
-        if kind == "struck":
+        if not self.begun and kind == "begun":
+            self.begun = True
+            return
+        if kind == "struck" and not self._struck:
+            self._struck = True
             self._struck_line = self._line(content)
             return
         self.progress += 1
@@ -98,7 +107,7 @@ class Transcript:
             self._read_script(kind, content)
         else:
             self._read_test(kind, content)
-        self._struck_line = None
+        self._struck, self._struck_line = False, None
 
     def _read_load(self, kind: Tree, content: dict[str, Tree]) -> None:
         if kind == "loaded":
@@ -210,5 +219,6 @@ class Transcript:
 
 
 def _seconds(content: dict[str, Tree]) -> float:
+    """CPU seconds of a test as the child measured them."""
     seconds = content.get("cpu")
-    return max(seconds, 0.0) if type(seconds) is float else 0.0
+    return seconds if type(seconds) is float and 0 <= seconds <= MAX_CLAIMED_SECONDS else 0.0

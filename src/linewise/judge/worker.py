@@ -79,6 +79,8 @@ class Worker:
             raise
         finally:
             child.close()
+        if not transcript.begun:
+            raise ZygoteFault("a child ended before it came to the program")
         return transcript.conclude(ending, bytes(child.output)), ending
 
     def _ready_zygote(self) -> ZygoteProcess:

@@ -15,7 +15,6 @@ import ctypes
 import gc
 import importlib
 import os
-import random
 import resource
 import select
 import signal
@@ -78,7 +77,7 @@ def preload() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     os.register_at_fork = register
-    random.seed(0)
+    sys.modules["random"].seed(0)
     builtins.exit = _sitebuiltins.Quitter("exit", "")  # `site` would define these two
     builtins.quit = _sitebuiltins.Quitter("quit", "")
     sys.argv = ["program.py"]
@@ -99,9 +98,10 @@ def serve(control: socket.socket, scratch: Path) -> None:
     gc.freeze()
     gc.disable()
     control.send(wire.READY)
+    null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
-        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
-    os.closerange(control.fileno() + 1, 256)
+        os.dup2(null, fd)
+    os.close(null)
     while True:
         request, fds, _flags, _address = socket.recv_fds(control, 16, 2)
         if not request:

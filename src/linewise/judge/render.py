@@ -1,0 +1,100 @@
+"""Draws a report for people, and writes it as JSON for programs."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from linewise.types import AssertTest, CallTest, Report, Task, TestCase, Verdict
+
+STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "yellow"}
+"""Any other verdict is red."""
+MAX_CELL_CHARS = 120
+
+
+def render_report(task: Task, program: str, report: Report) -> RenderableType:
+    """The program with its error line marked, one table row for each test, and the verdict in a sentence."""
+    return Group(_source(program, report), Text(), _table(task, report), Text(), _summary(task, report))
+
+
+def _source(program: str, report: Report) -> RenderableType:
+    error = report.error
+    lines = {error.line} if error is not None and error.line is not None else set()
+    syntax = Syntax(_printable(program.rstrip("\n")), "python", line_numbers=True, highlight_lines=lines, word_wrap=True)
+    if error is None:
+        return syntax
+    place = f"line {error.line}: " if error.line is not None else ""
+    what = error.exception or error.verdict.value.replace("_", " ")
+    message = f": {error.message}" if error.message else ""
+    return Group(syntax, Text(_printable(f"{place}{what}{message}"), style="bold red"))
+
+
+def _table(task: Task, report: Report) -> Table:
+    table = Table("#", "test", "verdict", "expected", "actual", "line", "CPU", box=None, pad_edge=False)
+    for number, (test, outcome) in enumerate(zip(task.tests, report.outcomes, strict=True), start=1):
+        actual = outcome.actual if outcome.actual is not None else outcome.exception or outcome.message
+        table.add_row(
+            str(number),
+            _cell(_test_text(test)),
+            Text(outcome.verdict.value.replace("_", " "), style=STYLES.get(outcome.verdict, "red")),
+            _cell("" if isinstance(test, AssertTest) else test.expected),
+            _cell(actual),
+            "" if outcome.line is None else str(outcome.line),
+            f"{outcome.cpu_seconds * 1000:.1f} ms",
+        )
+    return table
+
+
+def _test_text(test: TestCase) -> str:
+    if isinstance(test, CallTest):
+        return test.call
+    return test.code if isinstance(test, AssertTest) else f"stdin {test.input!r}"
+
+
+def _cell(text: str) -> Text:
+    text = _printable(text.strip())
+    return Text(text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 3] + "...")
+
+
+def _printable(text: str) -> str:
+    """`text` without the control characters by which a program could repaint the terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+
+
+def _summary(task: Task, report: Report) -> Text:
+    verdict = report.verdict.value.replace("_", " ")
+    text = Text(f"{task.id}: {verdict}", style=STYLES.get(report.verdict, "red"))
+    text.append(
+        f", {report.num_passed} of {len(report.outcomes)} tests; {report.cpu_seconds * 1000:.1f} ms CPU, "
+        f"{report.wall_seconds * 1000:.1f} ms wall, {report.peak_memory_mb:.0f} MiB; trust: {report.trust.value}",
+        style="default",
+    )
+    return text
+
+
+def report_as_json(task: Task, report: Report) -> dict[str, Any]:
+    """What `linewise judge --json` prints; docs/judge.md lists the fields."""
+    return {
+        "task_id": task.id,
+        "verdict": report.verdict.value,
+        "passed": report.passed,
+        "num_passed": report.num_passed,
+        "num_tests": len(report.outcomes),
+        "trust": report.trust.value,
+        "cpu_seconds": report.cpu_seconds,
+        "wall_seconds": report.wall_seconds,
+        "peak_memory_mb": report.peak_memory_mb,
+        "tests": [
+            {
+                "verdict": outcome.verdict.value,
+                "exception": outcome.exception,
+                "line": outcome.line,
+                "message": outcome.message,
+                "actual": outcome.actual,
+                "cpu_seconds": outcome.cpu_seconds,
+            }
+            for outcome in report.outcomes
+        ],
+    }

@@ -1,0 +1,13 @@
+"""One judge for all tests of this folder, and short ways to write tasks."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from linewise.judge import LocalJudge
+
+
+@pytest.fixture(scope="session")
+def judge() -> Iterator[LocalJudge]:
+    with LocalJudge(workers=1) as judge:
+        yield judge
