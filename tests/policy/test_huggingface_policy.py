@@ -285,7 +285,7 @@ def test_non_finite_logits_are_refused():
     model = tiny_causal().model
     with torch.no_grad():
         model.model.norm.weight.fill_(float("nan"))
-    with pytest.raises(PolicyError, match="NaN or infinite logits"):
+    with pytest.raises(PolicyError, match="NaN or infinity"):
         sample(make_policy(model))
 
 

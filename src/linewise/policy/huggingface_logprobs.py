@@ -12,8 +12,8 @@ import torch
 
 from linewise.policy.huggingface_forward import decoder_start_id, logits_only_at, unwrap
 
-CHUNK_ELEMENTS = 1 << 24
-"""Logits that are held in float32 at a time (64 MiB)."""
+CHUNK_ELEMENTS = 1 << 20
+"""Logits that are held in float32 at a time (4 MiB); larger chunks cost fresh memory pages."""
 
 
 @dataclass(frozen=True, kw_only=True)

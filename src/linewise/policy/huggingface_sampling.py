@@ -33,9 +33,7 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> Dr
     weights = logits.to(torch.float32, copy=True).sub_(peak).exp_()
     total = weights.sum(dim=-1)
     if not total.isfinite().all():
-        raise PolicyError(
-            "The model's logits hold NaN or infinity. Check its weights, or sample in float32 instead of half precision."
-        )
+        raise PolicyError("The model's logits hold NaN or infinity. Check its weights, or sample in float32.")
     if sampling.temperature == 0:
         token_ids = logits.argmax(dim=-1)
     else:
