@@ -1,12 +1,12 @@
 """Attention on a CPU, for transformers models that would use torch's fused `sdpa` kernel there.
 
-That kernel serves long sequences. For the lengths of programs, batched matrix products are two to three times as fast, in
-sampling and in training, as long as no keys are copied. Let G query heads share each key head:
+That kernel serves long sequences. For the lengths of programs, batched matrix products are faster, in sampling and in
+training, as long as no keys are copied. Let G query heads share each key head:
 
-- one query for each row (sampling): `keys [L, D] @ queries [D, G]` reads the keys as they lie in the cache's buffer, while
-  `queries @ keys.T` would copy them;
-- many queries: the G heads of a group are stacked to `[G L, D]`, so that keys and values are not repeated, and the backward
-  pass keeps the weights alone, in the computation's own precision.
+- one query for each row (sampling): `keys [L, D] @ queries [D, G]` reads the keys as they lie in the cache's buffer,
+  while `queries @ keys.T` would copy them;
+- many queries: the G heads of a group are stacked to `[G L, D]`, so that keys and values are not repeated, and the
+  backward pass keeps the weights alone, in the computation's own precision.
 """
 
 import math
@@ -46,8 +46,8 @@ def cpu_attention(
 ) -> tuple[torch.Tensor, None]:
     """softmax(query key^T scaling + mask) value, for query [B, heads, Q, D] and key, value [B, key heads, L, D].
 
-    `attention_mask` is True where attention is allowed. Returns [B, Q, heads, D]. What it does not cover (dropout, position
-    biases, other masks, long sequences) goes to `sdpa`.
+    `attention_mask` is True where attention is allowed. Returns [B, Q, heads, D]. What it does not cover (dropout,
+    position biases, other masks, long sequences) goes to `sdpa`.
     """
     uncovered = dropout > 0 or options.get("position_bias") is not None or options.get("softcap") is not None
     if uncovered or (attention_mask is not None and attention_mask.dtype != torch.bool):
@@ -68,7 +68,7 @@ def cpu_attention(
         # Rotary embeddings leave queries and keys in float32 under autocast, and softmax would stay there.
         query, key, value = (states.to(torch.get_autocast_dtype("cpu")) for states in (query, key, value))
     with torch.autocast("cpu", enabled=False):
-        output: torch.Tensor = GroupedAttention.apply(query, key, value, attention_mask)  # type: ignore[no-untyped-call]
+        output = GroupedAttention.apply(query, key, value, attention_mask)  # type: ignore[no-untyped-call]
     return output.transpose(1, 2).contiguous(), None
 
 
@@ -92,7 +92,7 @@ class GroupedAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """[B, heads, Q, D] from query [B, heads, Q, D], key and value [B, key heads, L, D] and mask [B or 1, 1, Q, L]."""
+        """[B, heads, Q, D] from query of that shape, key and value [B, key heads, L, D], mask [B or 1, 1, Q, L]."""
         batch, heads, length, _ = query.shape
         groups = heads // key.shape[1]
         queries = query.contiguous().view(batch * key.shape[1], groups * length, -1)

@@ -9,7 +9,7 @@ from linewise.policy.embedded import cache_folder, embedded_folder
 
 EMBEDDED = "smollm2-135m"
 TINY = ("tiny", "tiny-t5")
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 def resolve_policy(name: str) -> str:
@@ -35,7 +35,7 @@ def resolve_policy(name: str) -> str:
                 "that `save_pretrained` wrote; of a run, that is its 'policy' folder."
             )
         return str(folder)
-    if not HUB_ID.fullmatch(name) or name.count("/") > 1:
+    if not HUB_ID.fullmatch(name):
         raise PolicyError(f"There is no folder '{name}', and it is no hub id either (owner/name).{suggestion(name)}")
     return name
 

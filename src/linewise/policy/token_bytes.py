@@ -12,7 +12,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -44,7 +44,7 @@ def byte_of_char() -> Mapping[str, int]:
 class TokenBytes:
     """The bytes of every token of one tokeniser."""
 
-    table: tuple[bytes, ...]
+    table: tuple[bytes, ...] = field(repr=False)
     """[V] bytes that each id writes; empty for special tokens."""
     drops_first_space: bool = False
     """Whether the tokeniser puts a dummy space before a text, which decoding from the first token on drops."""
@@ -155,7 +155,7 @@ class IncrementalText:
         """The whole text and its spans; bytes of an incomplete character become U+FFFD."""
         self.text += self._utf8.decode(b"", final=True)
         ends = [*self._ends[: self._last_writer], *[len(self.text)] * (len(self._ends) - self._last_writer)]
-        return DecodedText(text=self.text, char_spans=tuple(zip([0, *ends[:-1]], ends, strict=True)))
+        return DecodedText(text=self.text, char_spans=tuple(zip([0, *ends][:-1], ends, strict=True)))
 
 
 def _flatten(step: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
