@@ -11,7 +11,7 @@ from rich.console import Console
 
 from linewise.credit.rltf import RLTF
 from linewise.errors import RunError, UserError
-from linewise.evaluation.intervals import paired_difference
+from linewise.evaluation.evaluate import paired_difference
 from linewise.evaluation.report import write_report
 from linewise.recipes.rltf import rltf
 from linewise.training.config import CreditT_co, Recipe

@@ -14,7 +14,8 @@ from linewise.credit.rltf import RLTF
 from linewise.losses.aggregate import Aggregation
 from linewise.rollout.baselines import BaseProgram
 from linewise.rollout.buffer import BufferOptions
-from linewise.training.config import CollectionOptions, Recipe, SupervisedOptions, UpdateOptions
+from linewise.rollout.prompts import PromptOptions, PromptStyle
+from linewise.training.config import CollectionOptions, EvaluationOptions, Recipe, SupervisedOptions, UpdateOptions
 from linewise.types import Sampling
 
 
@@ -27,10 +28,14 @@ def rltf() -> Recipe[RLTF]:
             tasks_per_step=24,  # paper: 256 sequences a step (R1)
             num_samples=4,  # paper: 20 (R1)
             sampling=Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96),  # paper: 1.0, 0.95, 512 (R4)
+            prompts=PromptOptions(style=PromptStyle.COMPLETION),
             base_program=BaseProgram.BEST_SO_FAR,  # paper: historical optimal
         ),
         buffer=BufferOptions(capacity=96, warmup=96, max_staleness=0, max_uses=1),  # paper: 6400 (R3)
         supervised=SupervisedOptions(references_per_step=24, weight=1.0),  # paper: no weights between the terms
+        evaluation=EvaluationOptions(
+            sampling=Sampling(temperature=0.6, max_new_tokens=96)
+        ),  # paper: 0.6 (APPS), 1.2 (MBPP)
         update=UpdateOptions(
             samples_per_step=96,  # paper: 256 (R1)
             learning_rate=1e-5,  # paper: 2e-6 (R2)

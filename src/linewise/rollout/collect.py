@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from linewise.errors import JudgeError
 from linewise.rollout.program import extract_program, is_complete
-from linewise.rollout.prompts import PromptStyle, build_prompt
+from linewise.rollout.prompts import PromptOptions, build_prompt
 from linewise.types import Completion, Group, Judge, Policy, Program, Report, Rollout, Sampling, Task
 
 
@@ -36,7 +36,7 @@ def collect(
     num_samples: int,
     sampling: Sampling,
     seed: int,
-    style: PromptStyle,
+    prompts: PromptOptions,
     baselines: Mapping[str, Report] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Collection:
@@ -46,14 +46,14 @@ def collect(
     once. A fault of the judge drops its rollouts and is counted.
     """
     started = time.perf_counter()
-    prompts = [build_prompt(task, policy, style) for task in tasks]
+    rendered = [build_prompt(task, policy, prompts) for task in tasks]
     completions = policy.generate(
-        prompts, num_samples=num_samples, sampling=sampling, seed=seed, is_complete=is_complete, progress=progress
+        rendered, num_samples=num_samples, sampling=sampling, seed=seed, is_complete=is_complete, progress=progress
     )
     sampled = time.perf_counter()
     programs = [
         [extract_program(prompt, completion.text) for completion in ours]
-        for prompt, ours in zip(prompts, completions, strict=True)
+        for prompt, ours in zip(rendered, completions, strict=True)
     ]
     verdicts = judge_once(judge, tasks, programs)
     groups: list[Group] = []

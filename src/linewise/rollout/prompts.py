@@ -4,6 +4,8 @@ A completion-style prompt never ends in a newline: in most vocabularies a newlin
 token, which a prompt ending in "\n" would tear apart.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from linewise.types import AssertTest, CallTest, Policy, Prompt, StdinTest, Task, TestCase
@@ -17,34 +19,51 @@ class PromptStyle(StrEnum):
     COMPLETION = "completion"
     """The signature and a docstring, to be continued; for base models, and the shortest."""
     CHAT = "chat"
-    """A user's message in the chat template; the answer is begun with a code fence and the signature."""
+    """A user asks in the chat template to complete the function; the answer is begun with a code fence and the function."""
+    MBPP = "mbpp"
+    """The prompt of RLTF for MBPP: the description, then "Your code should satisfy these tests:" and the examples."""
     APPS = "apps"
     """The prompt of APPS, as CodeRL and RLTF use it."""
     BARE = "bare"
     """The task's words alone; for scripted policies, which answer with whole programs."""
 
 
-def build_prompt(task: Task, policy: Policy, style: PromptStyle, *, max_example_tests: int = 3) -> Prompt:
-    """The prompt of a task in a style.
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """What a prompt shows of a task."""
+
+    style: PromptStyle = PromptStyle.AUTO
+    """How a task becomes a prompt."""
+    num_examples: int = 0
+    """Most example tests shown; hidden tests never are."""
+
+
+def build_prompt(task: Task, policy: Policy, options: PromptOptions) -> Prompt:
+    """The prompt of a task.
 
     Raises ValueError for style CHAT with a policy that has no chat template.
     """
+    style = options.style
     if style is PromptStyle.AUTO:
         has_template = policy.render_chat([{"role": "user", "content": ""}]) is not None
         style = PromptStyle.CHAT if has_template else PromptStyle.COMPLETION
-    examples = [show_test(test) for test in task.example_tests[:max_example_tests]]
+    examples = task.example_tests[: options.num_examples]
     match style:
+        case PromptStyle.COMPLETION:
+            return _completion(task, examples)
         case PromptStyle.CHAT:
             return _chat(task, policy, examples)
+        case PromptStyle.MBPP:
+            lines = [task.prompt.strip(), "Your code should satisfy these tests:", *map(show_test, examples)]
+            return Prompt(
+                task_id=task.id, text="\n".join(lines) + "\n" + (task.signature or ""), header=task.signature or ""
+            )
         case PromptStyle.APPS:
             kind = "Standard Input" if any(isinstance(test, StdinTest) for test in task.tests) else "Call-Based"
-            starter = task.signature or ""
-            text = f"\nQUESTION:\n{task.prompt}\n{starter}\nUse {kind} format\nANSWER:\n"
+            text = f"\nQUESTION:\n{task.prompt}\n{task.signature or ''}\nUse {kind} format\nANSWER:\n"
             return Prompt(task_id=task.id, text=text)
-        case PromptStyle.BARE:
-            return Prompt(task_id=task.id, text=task.prompt)
         case _:
-            return _completion(task, examples)
+            return Prompt(task_id=task.id, text=task.prompt)
 
 
 def show_test(test: TestCase) -> str:
@@ -58,31 +77,43 @@ def show_test(test: TestCase) -> str:
             return f"input:\n{test.input.rstrip()}\noutput:\n{test.expected.rstrip()}"
 
 
-def _completion(task: Task, examples: list[str]) -> Prompt:
-    if task.signature is None:
-        lines = [*task.prompt.strip().splitlines(), *(line for example in examples for line in example.splitlines())]
-        return Prompt(task_id=task.id, text="\n".join(f"# {line}" for line in lines))
-    words = task.prompt.strip()
-    if examples:
-        words += "\n\n" + "\n".join(examples)
-    docstring = words.replace("\\", "\\\\").replace('"""', r"\"\"\"")
-    if docstring.endswith('"'):
-        docstring += " "
-    indented = docstring.replace("\n", "\n    ").replace("\n    \n", "\n\n")
-    closing = "\n    " if "\n" in docstring else ""
-    header = f'{task.signature}\n    """{indented}{closing}"""'
-    return Prompt(task_id=task.id, text=header, header=header)
+def _completion(task: Task, examples: Sequence[TestCase]) -> Prompt:
+    header = _function_head(task, examples)
+    if header is not None:
+        return Prompt(task_id=task.id, text=header, header=header)
+    lines = [*task.prompt.strip().splitlines(), *(line for test in examples for line in show_test(test).splitlines())]
+    return Prompt(task_id=task.id, text="\n".join(f"# {line}" for line in lines))
 
 
-def _chat(task: Task, policy: Policy, examples: list[str]) -> Prompt:
-    words = task.prompt.strip()
-    if examples:
-        words += "\n\nYour code should satisfy these tests:\n" + "\n".join(examples)
+def _chat(task: Task, policy: Policy, examples: Sequence[TestCase]) -> Prompt:
+    header = _function_head(task, examples)
+    if header is None:
+        words = "\n\n".join([task.prompt.strip(), *map(show_test, examples)])
+    else:
+        words = f"Complete this function:\n{header}"
     rendered = policy.render_chat([{"role": "user", "content": words}])
     if rendered is None:
         raise ValueError(
             "The prompt style 'chat' needs a chat template, and this policy has none. Use the style 'completion'."
         )
-    header = task.signature or ""
-    opening = "```python\n" + header if header else "```python"
-    return Prompt(task_id=task.id, text=rendered + opening, header=header, special_tokens=False, fenced=True)
+    opening = "```python" if header is None else f"```python\n{header}"
+    return Prompt(task_id=task.id, text=rendered + opening, header=header or "", special_tokens=False, fenced=True)
+
+
+def _function_head(task: Task, examples: Sequence[TestCase]) -> str | None:
+    """Signature and docstring, ready for a body; None for a task without a signature."""
+    if task.signature is None:
+        return None
+    words = task.prompt.strip()
+    if examples:
+        words += "\n\n" + "\n".join(map(_doctest, examples))
+    docstring = words.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    if docstring.endswith('"'):
+        docstring += " "
+    lines = [f"    {line}" if line else "" for line in docstring.split("\n")]
+    closing = "\n    " if len(lines) > 1 else ""
+    return f'{task.signature}\n    """{chr(10).join(lines).lstrip()}{closing}"""'
+
+
+def _doctest(test: TestCase) -> str:
+    return f">>> {test.call}\n{test.expected}" if isinstance(test, CallTest) else show_test(test)

@@ -7,7 +7,7 @@ from linewise.losses.aggregate import Aggregation
 from linewise.policy.lora import LoraOptions
 from linewise.rollout.baselines import BaseProgram
 from linewise.rollout.buffer import BufferOptions
-from linewise.rollout.prompts import PromptStyle
+from linewise.rollout.prompts import PromptOptions
 from linewise.types import CreditAssigner, Sampling
 
 CreditT_co = TypeVar("CreditT_co", bound=CreditAssigner, covariant=True)
@@ -23,7 +23,7 @@ class CollectionOptions:
     """Programs sampled for each task."""
     sampling: Sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)
     """How programs are drawn."""
-    style: PromptStyle = PromptStyle.AUTO
+    prompts: PromptOptions = PromptOptions()
     """How a task becomes a prompt."""
     base_program: BaseProgram = BaseProgram.BEST_SO_FAR
     """W_base, the program that rewards are compared with."""

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from linewise.policy.huggingface import merged_weights, unwrap
+from linewise.policy.huggingface import merged_weights
+from linewise.policy.huggingface_forward import unwrap
 from linewise.training.run_folder import storage_errors
 
 

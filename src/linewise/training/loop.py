@@ -166,7 +166,7 @@ class Trainer:
             num_samples=options.num_samples,
             sampling=options.sampling or session.recipe.collection.sampling,
             seed=derive_seed(session.recipe.seed, "evaluate"),
-            style=session.recipe.collection.style,
+            prompts=session.recipe.collection.prompts,
             progress=self.display.advance,
         )
         if session.accelerator.is_main_process:

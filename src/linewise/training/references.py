@@ -5,22 +5,22 @@ from dataclasses import replace
 import numpy as np
 
 from linewise.policy.huggingface import HuggingFacePolicy
-from linewise.rollout.prompts import PromptStyle, build_prompt
+from linewise.rollout.prompts import PromptOptions, build_prompt
 from linewise.training.batch import Example
 from linewise.types import Prompt, Task
 
 
-def reference_example(task: Task, policy: HuggingFacePolicy, style: PromptStyle) -> Example:
+def reference_example(task: Task, policy: HuggingFacePolicy, prompts: PromptOptions) -> Example:
     """The reference as the response to the task's prompt, ended as a sampled program ends.
 
     Where the reference does not begin with the task's signature, the prompt is built without it, so that the whole
     reference is the response. Every token has advantage and weight 1.
     """
     assert task.reference is not None
-    prompt = build_prompt(task, policy, style)
+    prompt = build_prompt(task, policy, prompts)
     continuation = continue_header(task, prompt)
     if continuation is None:
-        prompt = build_prompt(replace(task, signature=None), policy, style)
+        prompt = build_prompt(replace(task, signature=None), policy, prompts)
         continuation = "\n" + task.reference.strip("\n")
     ending = "\n```" if prompt.fenced else ""
     prompt_ids = tuple(policy.tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])

@@ -61,7 +61,7 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
     policy = HuggingFacePolicy(loaded.model, loaded.tokenizer)
     learner = Learner(loaded.model, recipe.update, pad_id=loaded.tokenizer.pad_token_id, accelerator=accelerator)
     references = [
-        reference_example(task, policy, recipe.collection.style) for task in tasks if task.reference is not None
+        reference_example(task, policy, recipe.collection.prompts) for task in tasks if task.reference is not None
     ]
     if recipe.supervised.references_per_step and not references:
         raise RunError(

@@ -101,7 +101,7 @@ class Collector:
             num_samples=options.num_samples,
             sampling=options.sampling,
             seed=derive_seed(self.recipe.seed, "sample", state.rounds, self.process_index),
-            style=options.style,
+            prompts=options.prompts,
             baselines=self.base_programs(state.history, tasks),
             progress=progress,
         )
@@ -117,7 +117,7 @@ class Collector:
             case BaseProgram.LATEST_GREEDY:
                 greedy = Sampling(temperature=0.0, max_new_tokens=options.sampling.max_new_tokens)
                 decoded = collect(
-                    self.policy, self.judge, tasks, num_samples=1, sampling=greedy, seed=0, style=options.style
+                    self.policy, self.judge, tasks, num_samples=1, sampling=greedy, seed=0, prompts=options.prompts
                 )
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
 
