@@ -127,9 +127,10 @@ def test_any_text_comes_back_and_is_tiled(request, tokenizer_and_bytes, data):
     tokenizer, token_bytes = tokenizer_and_bytes
     kind = request.node.callspec.params["tokenizer_and_bytes"]
     text = data.draw(texts(kind))
+    # SmolLM2's vocabulary lacks 21 bytes (control characters, starts of unassigned ones), which its tokeniser drops.
+    known = {entry[0] for entry in token_bytes.table if len(entry) == 1}
+    assume(kind != "embedded" or known.issuperset(text.encode()))
     token_ids = tokenizer.encode(text, add_special_tokens=False)
-    # SmolLM2's vocabulary lacks a few bytes that begin unassigned characters.
-    assume(kind != "embedded" or tokenizer.unk_token_id not in token_ids)
     decoded = token_bytes.decode_with_spans(token_ids, at_start=True)
     assert decoded.text == text
     ends = [0, *(end for _, end in decoded.char_spans)]
