@@ -170,7 +170,9 @@ def test_a_value_beyond_the_output_limit(judge: LocalJudge) -> None:
 
 
 def test_printing_does_not_disturb_call_tests(judge: LocalJudge) -> None:
-    report = judge.run(F, "import sys\ndef f(n):\n    print('x' * 1_000_000)\n    sys.stderr.write('y')\n    return n + 1")
+    report = judge.run(
+        F, "import sys\ndef f(n):\n    print('x' * 1_000_000)\n    sys.stderr.write('y')\n    return n + 1"
+    )
     assert report.passed
 
 

@@ -1,6 +1,7 @@
 """The codec: everything that is sent arrives, and hostile bytes give a WireError or a value."""
 
 import math
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -93,7 +94,7 @@ def test_too_large_values_stop_early_even_where_parts_are_shared() -> None:
     endless: list[object] = []
     endless.extend([endless, endless])
     with pytest.raises(TooLargeError):
-        ValueEncoder(LIMIT).encode(endless)
+        ValueEncoder(10_000).encode(endless)
 
 
 def test_depth_and_digits_are_capped() -> None:
@@ -112,20 +113,17 @@ def test_depth_and_digits_are_capped() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_never_crash_the_reader(data: bytes) -> None:
-    try:
-        FrameReader(1000).feed(data)
+    with suppress(WireError):
+        list(FrameReader(1000).feed(data))
+    with suppress(WireError):
         decode_payload(data)
-    except WireError:
-        pass
 
 
 @settings(max_examples=300, deadline=None)
 @given(trees)
 def test_arbitrary_trees_never_crash_the_decoder(tree: object) -> None:
-    try:
+    with suppress(WireError):
         decode_value(tree)  # type: ignore[arg-type]
-    except WireError:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -180,4 +178,11 @@ def test_frames_are_cut_wherever_the_stream_is_cut() -> None:
 
 def test_a_frame_that_announces_too_much_is_refused_at_once() -> None:
     with pytest.raises(WireError):
-        FrameReader(100).feed(HEADER.pack(101))
+        list(FrameReader(100).feed(HEADER.pack(101)))
+
+
+def test_frames_before_the_break_are_read() -> None:
+    frames = FrameReader(100).feed(encode_frame({"kind": "begun"}) + b"\xff" * 10)
+    assert next(frames) == {"kind": "begun"}
+    with pytest.raises(WireError):
+        next(frames)

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from time import process_time
+from time import thread_time
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
@@ -90,7 +90,7 @@ class Reporter:
 
     def begin(self) -> None:
         """Start the clock of a test. At its CPU limit the line is reported; the parent does the killing."""
-        self.started = process_time()
+        self.started = thread_time()
         signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds)
 
     def end(self) -> None:
@@ -99,7 +99,7 @@ class Reporter:
 
     def send(self, kind: str, test: int | None = None, **fields: Tree) -> None:
         """Write one frame."""
-        frame = encode_frame({"kind": kind, "test": test, "cpu": process_time() - self.started, **fields})
+        frame = encode_frame({"kind": kind, "test": test, "cpu": thread_time() - self.started, **fields})
         while frame:
             frame = frame[os.write(self.fd, frame) :]
 

@@ -22,7 +22,9 @@ def render_report(task: Task, program: str, report: Report) -> RenderableType:
 def _source(program: str, report: Report) -> RenderableType:
     error = report.error
     lines = {error.line} if error is not None and error.line is not None else set()
-    syntax = Syntax(_printable(program.rstrip("\n")), "python", line_numbers=True, highlight_lines=lines, word_wrap=True)
+    syntax = Syntax(
+        _printable(program.rstrip("\n")), "python", line_numbers=True, highlight_lines=lines, word_wrap=True
+    )
     if error is None:
         return syntax
     place = f"line {error.line}: " if error.line is not None else ""

@@ -14,7 +14,7 @@ import json
 import math
 import struct
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -111,14 +111,27 @@ class ValueEncoder:
         if depth == MAX_DEPTH:
             return {"o": [kind.__name__, "nested too deeply"]}
         if kind is list:
-            return [self.encode(item, depth + 1) for item in value]
+            return self._items(value, depth + 1)
         tag = CONTAINER_TAGS.get(kind)
         if tag is not None:
-            return {tag: [self.encode(item, depth + 1) for item in value]}
+            return {tag: self._items(list(value), depth + 1)}
         if kind in DICTIONARIES:
             items = dict.items(value)
             return {"d": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in items]}
         return self._opaque(value)
+
+    def _items(self, items: list[Any], depth: int) -> Any:
+        kinds = set(map(type, items))
+        if kinds == {int} and max(items) < SMALL_INTEGER and min(items) > -SMALL_INTEGER:
+            self.spend(2 * len(items))
+            return items
+        if kinds == {str}:
+            self.spend(3 * len(items) + sum(map(len, items)))
+            return items
+        if kinds == {float} and all(map(math.isfinite, items)):
+            self.spend(4 * len(items))
+            return items
+        return [self.encode(item, depth) for item in items]
 
     def _integer(self, value: int) -> Tree:
         if -SMALL_INTEGER < value < SMALL_INTEGER:
@@ -260,19 +273,16 @@ class FrameReader:
         self.max_frame_bytes = max_frame_bytes
         self.buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[dict[str, Tree]]:
-        """The frames that `data` completes. Raises `WireError`; the stream is worthless from there on."""
+    def feed(self, data: bytes) -> Iterator[dict[str, Tree]]:
+        """The frames that `data` completes. Raises `WireError` where the stream breaks; the rest is worthless."""
         self.buffer += data
-        contents = []
-        position = 0
-        while len(self.buffer) - position >= HEADER.size:
-            (length,) = HEADER.unpack_from(self.buffer, position)
+        while len(self.buffer) >= HEADER.size:
+            (length,) = HEADER.unpack_from(self.buffer)
             if length > self.max_frame_bytes:
                 raise WireError(f"a frame of {length} bytes")
-            end = position + HEADER.size + length
+            end = HEADER.size + length
             if len(self.buffer) < end:
-                break
-            contents.append(decode_payload(bytes(self.buffer[position + HEADER.size : end])))
-            position = end
-        del self.buffer[:position]
-        return contents
+                return
+            payload = bytes(self.buffer[HEADER.size : end])
+            del self.buffer[:end]
+            yield decode_payload(payload)

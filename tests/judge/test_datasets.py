@@ -1,0 +1,89 @@
+"""Known programs with known verdicts: QuixBugs (right and wrong ones) and MBPP references."""
+
+import ast
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from linewise.judge import LocalJudge
+from linewise.types import AssertTest, CallTest, Limits, Report, Task, TestCase, Trust
+
+DATA = Path(os.environ.get("LINEWISE_DATA", Path(__file__).parents[2] / "../shared/data"))
+PLAIN = """
+def plain(value):
+    if isinstance(value, (str, int, float, bool, type(None), dict)):
+        return value
+    return [plain(item) for item in value]
+"""
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no data in {DATA}; set LINEWISE_DATA to the folder")
+
+
+def quixbugs() -> list[tuple[Task, str, str]]:
+    """Each algorithm that has JSON test cases: its task, the buggy and the fixed program."""
+    rows = []
+    for line in (DATA / "quixbugs/quixbugs.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        cases = DATA / "quixbugs/json_testcases" / f"{row['id']}.json"
+        if cases.is_file():
+            tests = []
+            for case in filter(str.strip, cases.read_text().splitlines()):
+                arguments, expected = json.loads(case)
+                arguments = arguments if isinstance(arguments, list) else [arguments]
+                text = ", ".join(map(repr, arguments))
+                tests.append(CallTest(call=f"plain({row['id']}({text}))", expected=repr(expected), tolerance=1e-4))
+            limits = Limits(cpu_seconds=0.4, total_cpu_seconds=0.8)
+            # The right programs take more than a second for the other tests of these two.
+            del tests[{"knapsack": 8, "levenshtein": 2}.get(row["id"], len(tests)) :]
+            task = Task(id=row["id"], prompt="", tests=tuple(tests), setup=PLAIN, limits=limits)
+            rows.append((task, row["buggy"], row["fixed"]))
+    return rows
+
+
+def test_quixbugs() -> None:
+    rows = quixbugs()
+    assert len(rows) == 31
+    with LocalJudge() as judge:
+        fixed = list(judge.run_many((task, right) for task, _, right in rows))
+        buggy = list(judge.run_many((task, wrong) for task, wrong, _ in rows))
+    assert [row[0].id for row, report in zip(rows, fixed, strict=True) if not _passed(report)] == []
+    assert [row[0].id for row, report in zip(rows, buggy, strict=True) if _passed(report)] == []
+
+
+def mbpp() -> list[tuple[Task, str]]:
+    """Every fourth MBPP task; `assert f(x) == literal` becomes a call test."""
+    rows = []
+    for line in (DATA / "mbpp/mbpp.jsonl").read_text().splitlines()[::4]:
+        row = json.loads(line)
+        tests = tuple(_mbpp_test(text) for text in row["test_list"])
+        task = Task(id=str(row["task_id"]), prompt="", tests=tests, setup=row["test_setup_code"])
+        rows.append((task, row["code"]))
+    return rows
+
+
+def _mbpp_test(text: str) -> TestCase:
+    (statement,) = ast.parse(text.strip()).body
+    test = statement.test if isinstance(statement, ast.Assert) else None
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq):
+        try:
+            ast.literal_eval(test.comparators[0])
+            return CallTest(call=ast.unparse(test.left), expected=ast.unparse(test.comparators[0]))
+        except ValueError:
+            pass
+    return AssertTest(code=text)
+
+
+def test_mbpp_references() -> None:
+    rows = mbpp()
+    with LocalJudge() as judge:
+        reports = list(judge.run_many(rows))
+    assert [task.id for (task, _), report in zip(rows, reports, strict=True) if not _passed(report)] == []
+    trusts = [report.trust for report in reports if isinstance(report, Report)]
+    assert trusts.count(Trust.VALUES) > 0.98 * len(trusts)
+
+
+def _passed(report: object) -> bool:
+    assert isinstance(report, Report), report
+    return report.passed
