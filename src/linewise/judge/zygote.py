@@ -24,7 +24,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -51,24 +51,28 @@ def g(n):
 def main() -> NoReturn:
     """Serve requests until the parent closes the control socket or ends."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    parent, scratch = int(sys.argv[2]), Path.cwd()
+    parent, scratch, own_id = int(sys.argv[2]), Path.cwd(), os.getpid()
+
+    def end(*_signal: object) -> NoReturn:
+        """Leave nothing behind. The death signal may interrupt the end itself, which then runs anew and to its end."""
+        if os.getpid() == own_id:  # a child inherits the handler
+            kill_descendants()
+            os.chdir("/")
+            remove(scratch)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     try:
-        signal.signal(signal.SIGTERM, _exit)
         prctl = ctypes.CDLL(None).prctl
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() == parent:  # else it ended before the death signal was set
             preload()
             serve(control, scratch)
+    except Exception:  # noqa: BLE001  the parent reads it if this process does not start
+        sys.excepthook(*sys.exc_info())
     finally:
-        kill_descendants()
-        os.chdir("/")
-        remove(scratch)
-        os._exit(0)
-
-
-def _exit(_signum: int, _frame: FrameType | None) -> None:
-    sys.exit()
+        end()
 
 
 def preload() -> None:
@@ -166,7 +170,8 @@ def kill_descendants() -> None:
         if pid == 0:
             for stray in children():
                 os.kill(stray, signal.SIGKILL)
-            os.waitpid(-1, 0)
+            with suppress(ChildProcessError):
+                os.waitpid(-1, 0)
 
 
 def children() -> Iterator[int]:
