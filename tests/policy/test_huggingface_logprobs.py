@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch")
 
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel  # noqa: E402
 
+from linewise.policy import huggingface_logprobs  # noqa: E402
 from linewise.policy.huggingface_load import LoraOptions, add_lora  # noqa: E402
 from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprobs  # noqa: E402
 from linewise.policy.tiny import tiny_causal, tiny_t5  # noqa: E402
@@ -104,3 +105,48 @@ def test_equals_full_logits_in_value_and_gradient(name):
     assert actual
     for parameter, gradient in expected.items():
         torch.testing.assert_close(actual[parameter], gradient, atol=1e-4, rtol=1e-3, msg=parameter)
+
+
+def test_loss_mask_selects_within_the_response_and_keeps_the_context():
+    model = tiny_causal().model
+    everything = response_logprobs(model, padded_batch()).logprobs
+    chosen = torch.tensor([[0, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]).bool()
+    logprobs = response_logprobs(model, padded_batch(loss_mask=chosen)).logprobs
+    expected = torch.zeros(3, 4)
+    expected[0, 1], expected[1, 2] = everything[0, 1], everything[1, 2]
+    torch.testing.assert_close(logprobs, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_output_layer_sees_the_wanted_positions_alone():
+    model = tiny_causal().model
+    shapes = []
+    model.lm_head.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape)))
+    response_logprobs(model, padded_batch())
+    assert shapes == [(1, 2 + 4 + 3, 258)]
+    model(input_ids=torch.tensor([[5, 6]]))
+    assert shapes[1] == (1, 2, 258)
+
+
+def test_entropy_is_that_of_the_whole_distribution():
+    model = tiny_causal().model
+    result = response_logprobs(model, padded_batch(), with_entropy=True)
+    logits = model(input_ids=torch.tensor([[*PROMPTS[1], *RESPONSES[1]]])).logits[0, :4]
+    expected = torch.distributions.Categorical(logits=logits).entropy()
+    torch.testing.assert_close(result.entropy[1], expected, atol=1e-5, rtol=1e-5)
+    assert result.entropy[0, 2:].tolist() == [0.0, 0.0]
+    assert not result.entropy.requires_grad
+
+
+def test_chunks_do_not_change_values_or_gradients(monkeypatch):
+    results = []
+    for elements in (1 << 20, 258 * 2):
+        monkeypatch.setattr(huggingface_logprobs, "CHUNK_ELEMENTS", elements)
+        model = tiny_causal().model
+        logprobs = response_logprobs(model, padded_batch()).logprobs
+        results.append((logprobs.detach(), gradients(model, logprobs.square().sum())["model.embed_tokens.weight"]))
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_a_batch_without_wanted_tokens_is_refused():
+    with pytest.raises(ValueError, match="No response token is wanted"):
+        response_logprobs(tiny_causal().model, padded_batch(loss_mask=torch.zeros(3, 4, dtype=torch.bool)))

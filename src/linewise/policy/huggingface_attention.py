@@ -49,7 +49,8 @@ def cpu_attention(
     `attention_mask` is True where attention is allowed. Returns [B, Q, heads, D]. What it does not cover (dropout,
     position biases, other masks, long sequences) goes to `sdpa`.
     """
-    uncovered = dropout > 0 or options.get("position_bias") is not None or options.get("softcap") is not None
+    uncovered = query.device.type != "cpu" or dropout > 0
+    uncovered = uncovered or options.get("position_bias") is not None or options.get("softcap") is not None
     if uncovered or (attention_mask is not None and attention_mask.dtype != torch.bool):
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options

@@ -9,7 +9,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from linewise.errors import PolicyError
+from linewise.policy.huggingface_attention import use_cpu_attention
 from linewise.policy.lora import LoraOptions
+from linewise.policy.memory import keep_freed_memory
 from linewise.policy.names import resolve_policy, suggestion
 
 
@@ -51,6 +53,9 @@ def load_model(
         ) from error
     ensure_pad_token(tokenizer)
     model = model.to(device).eval()
+    if model.device.type == "cpu":
+        keep_freed_memory()
+        use_cpu_attention(model)
     if lora is not None and lora.rank != 0:
         model = add_lora(model, lora)
     return LoadedModel(model=model, tokenizer=tokenizer)
