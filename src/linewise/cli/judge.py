@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -24,13 +25,13 @@ class JudgeArguments:
     The exit code is 0 if the program passed every test, 1 if it did not, 2 for a usage error or a fault of the judge.
     """
 
-    program: tyro.conf.Positional[str]
+    program: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PROGRAM.py")]
     """File that holds the program; - reads it from standard input."""
     tests: Path
     """File of tasks in the JSONL format."""
     id: str | None = None
     """Which task of the file; needed where it holds more than one."""
-    json: bool = False
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the report as one JSON object (docs/judge.md lists its fields)."""
 
 

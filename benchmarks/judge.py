@@ -1,0 +1,196 @@
+"""Verdicts per second and core: python benchmarks/judge.py [--seconds 3] [--workers 1]
+
+For each kind of program it prints programs per wall second and worker, and the CPU milliseconds that one program costs
+in the parent, in the zygote and in the child together, which do not depend on how busy the machine is otherwise. The
+comparison is `subprocess.run` of a bare interpreter (`python -I -S`) for each program, in-process assertions included.
+With MBPP in the folder of LINEWISE_DATA, its 974 references are judged too.
+"""
+
+import argparse
+import ast
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+from linewise.judge import LocalJudge
+from linewise.types import AssertTest, CallTest, Limits, Task, TestCase, Verdict
+
+DATA = Path(os.environ.get("LINEWISE_DATA", Path(__file__).parents[1] / "../shared/data"))
+RIGHT = '''from collections import Counter
+
+def modes(values):
+    """The most frequent values, smallest first."""
+    if not values:
+        return []
+    counts = Counter(values)
+    highest = max(counts.values())
+    return sorted(value for value, count in counts.items() if count == highest)
+'''
+CALLS = (("modes([1, 1, 2])", "[1]"), ("modes([3, 2, 3, 2])", "[2, 3]"), ("modes([])", "[]"))
+DEFAULT = Limits()
+ENDLESS = "def modes(values):\n    while True:\n        pass\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A program with the verdict it must get."""
+
+    name: str
+    program: str
+    verdict: Verdict
+    num_tests: int = 3
+    limits: Limits = DEFAULT
+
+    @property
+    def task(self) -> Task:
+        """Its tests, repeated up to their number."""
+        tests = tuple(CallTest(call=call, expected=expected) for call, expected in islice(cycle(CALLS), self.num_tests))
+        return Task(id=self.name, prompt="", tests=tests, limits=self.limits)
+
+
+CASES = (
+    Case(name="right", program=RIGHT, verdict=Verdict.PASSED),
+    Case(name="wrong", program=RIGHT.replace("max(", "min("), verdict=Verdict.FAILED),
+    Case(name="runtime error", program=RIGHT.replace("Counter(values)", "{}"), verdict=Verdict.RUNTIME_ERROR),
+    Case(name="syntax error", program=RIGHT.replace("return []", "return [["), verdict=Verdict.SYNTAX_ERROR),
+    Case(name="right, 20 tests", program=RIGHT, verdict=Verdict.PASSED, num_tests=20),
+    Case(
+        name="endless loop, limit 50 ms",
+        program=ENDLESS,
+        verdict=Verdict.TIMEOUT,
+        num_tests=1,
+        limits=Limits(cpu_seconds=0.05),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What a measurement found."""
+
+    per_second: float
+    """Programs per wall second and worker."""
+    cpu_ms: float
+    """CPU milliseconds for each program, all processes together."""
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of the children it has reaped."""
+    mine, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
+
+
+def measure(run: Callable[[int], None], *, seconds: float, workers: int, end: Callable[[], None]) -> Speed:
+    """Time `run(count)` with a count that takes about `seconds`; `end` reaps the processes that it started."""
+    before, count, total = cpu_seconds(), 4, 0
+    while True:
+        started = time.perf_counter()
+        run(count)
+        wall = time.perf_counter() - started
+        total += count
+        if wall >= seconds / 2:
+            break
+        count = max(int(count * min(seconds / max(wall, 1e-3), 20)), count + 1)
+    end()
+    return Speed(per_second=count / wall / workers, cpu_ms=(cpu_seconds() - before) / total * 1000)
+
+
+def measure_judge(programs: list[tuple[Task, str]], verdict: Verdict, *, seconds: float, workers: int) -> Speed:
+    judge = LocalJudge(workers=workers)
+
+    def run(count: int) -> None:
+        for report in judge.run_many(islice(cycle(programs), count)):
+            if isinstance(report, Exception) or report.verdict is not verdict:
+                raise SystemExit(f"expected {verdict}, got {report}")
+
+    # A zygote's usage is known once it has ended, so `cpu_ms` includes its start of about 80 ms.
+    return measure(run, seconds=seconds, workers=workers, end=judge.close)
+
+
+def measure_subprocess(task: Task, program: str, *, seconds: float) -> Speed:
+    checks = "\n".join(f"assert {test.call} == {test.expected}" for test in task.tests if isinstance(test, CallTest))
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            subprocess.run([sys.executable, "-I", "-S", "-c", f"{program}\n{checks}"], check=True)
+
+    return measure(run, seconds=seconds, workers=1, end=lambda: None)
+
+
+def mbpp(path: Path) -> list[tuple[Task, str]]:
+    """All references; assertions of the form `f(x) == literal` become call tests."""
+    rows = map(json.loads, path.read_text().splitlines())
+    return [
+        (
+            Task(
+                id=str(row["task_id"]),
+                prompt="",
+                tests=tuple(map(mbpp_test, row["test_list"])),
+                setup=row["test_setup_code"],
+                limits=Limits(cpu_seconds=10, total_cpu_seconds=20),
+            ),
+            row["code"],
+        )
+        for row in rows
+    ]
+
+
+def mbpp_test(text: str) -> TestCase:
+    (statement,) = ast.parse(text.strip()).body
+    test = statement.test if isinstance(statement, ast.Assert) else None
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq):
+        try:
+            ast.literal_eval(test.comparators[0])
+            return CallTest(call=ast.unparse(test.left), expected=ast.unparse(test.comparators[0]))
+        except ValueError:
+            pass
+    return AssertTest(code=text)
+
+
+def judge_all(programs: Iterable[tuple[Task, str]], workers: int) -> None:
+    """Judge a data set once and print what did not pass."""
+    programs = list(programs)
+    started = time.perf_counter()
+    with LocalJudge(workers=workers) as judge:
+        reports = list(judge.run_many(programs))
+    wall = time.perf_counter() - started
+    passed = [not isinstance(report, Exception) and report.passed for report in reports]
+    others = [task.id for (task, _), good in zip(programs, passed, strict=True) if not good]
+    print(
+        f"\nMBPP references: {sum(passed)} of {len(passed)} pass in {wall:.2f} s "
+        f"({len(passed) / wall / workers:.0f}/s per worker, start included); not passed: {', '.join(others) or 'none'}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long each measurement takes")
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    print(f"CPython {platform.python_version()}, {len(os.sched_getaffinity(0))} cores, {options.workers} worker(s)\n")
+    print(f"{'program':<28}{'programs/s per worker':>24}{'CPU ms/program':>18}")
+    for case in CASES:
+        speed = measure_judge(
+            [(case.task, case.program)], case.verdict, seconds=options.seconds, workers=options.workers
+        )
+        print(f"{case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")
+    for case in (CASES[0], CASES[4]):
+        speed = measure_subprocess(case.task, case.program, seconds=options.seconds)
+        print(f"{'subprocess.run: ' + case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")
+    path = DATA / "mbpp/mbpp.jsonl"
+    if path.is_file():
+        judge_all(mbpp(path), options.workers)
+    else:
+        print(f"\nno MBPP in {DATA}; set LINEWISE_DATA to judge its references")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""`linewise judge`: exit codes, the drawing, the JSON, and errors that name the remedy."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from linewise.cli.main import main
+
+ADD = {
+    "id": "add",
+    "prompt": "Add two numbers.",
+    "tests": [
+        {"kind": "call", "call": "add(2, 3)", "expected": "5"},
+        {"kind": "call", "call": "add('a', 'b')", "expected": "'ab'"},
+    ],
+}
+DOUBLE = {
+    "id": "double",
+    "prompt": "Print the double.",
+    "tests": [{"kind": "stdin", "input": "4\n", "expected": "8\n"}],
+}
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> str:
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps(ADD) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> str:
+    path = tmp_path / "two.jsonl"
+    path.write_text(json.dumps(ADD) + "\n" + json.dumps(DOUBLE) + "\n")
+    return str(path)
+
+
+def program(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "program.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_right_program(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", program(tmp_path, "def add(a, b):\n    return a + b\n"), "--tests", one]) == 0
+    out = capsys.readouterr().out
+    assert "add: passed, 2 of 2 tests" in out
+    assert "trust: values" in out
+
+
+def test_a_wrong_program_is_drawn_with_its_line_and_values(
+    tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["judge", program(tmp_path, "def add(a, b):\n    return a - b\n"), "--tests", one]) == 1
+    out = capsys.readouterr().out
+    assert "line 2: TypeError: unsupported operand type(s) for -" in out
+    failed = next(line for line in out.splitlines() if "add(2, 3)" in line)
+    assert "failed" in failed
+    assert failed.split()[-4:-2] == ["5", "-1"]
+
+
+def test_json(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", program(tmp_path, "def add(a, b): return 5"), "--tests", one, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["task_id"] == "add"
+    assert report["verdict"] == "failed"
+    assert (report["passed"], report["num_passed"], report["num_tests"]) == (False, 1, 2)
+    assert [test["verdict"] for test in report["tests"]] == ["passed", "failed"]
+    assert report["tests"][1]["actual"] == "5"
+
+
+def test_a_syntax_error(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", program(tmp_path, "def add(a, b)\n    return a"), "--tests", one]) == 1
+    assert "line 1: SyntaxError: expected ':'" in capsys.readouterr().out
+
+
+def test_a_program_from_standard_input(two: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("print(2 * int(input()))"))
+    assert main(["judge", "-", "--tests", two, "--id", "double"]) == 0
+
+
+def test_control_characters_do_not_reach_the_terminal(
+    tmp_path: Path, two: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = program(tmp_path, "print('\\x1b[2J\\x1b]0;title\\x07 [bold]')  # \x1b[31m")
+    assert main(["judge", path, "--tests", two, "--id", "double"]) == 1
+    out = capsys.readouterr().out
+    assert "\x1b[2J" not in out
+    assert "\x1b[31m" not in out
+    assert "[bold]" in out
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ([], "holds 2 tasks (add, double): choose one with --id ID"),
+        (["--id", "duble"], "holds no task 'duble'. Did you mean 'double'?"),
+    ],
+)
+def test_the_task_must_be_named(
+    tmp_path: Path, two: str, extra: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["judge", program(tmp_path, ""), "--tests", two, *extra]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_missing_files_are_errors(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", str(tmp_path / "none.py"), "--tests", one]) == 2
+    assert "cannot read the program" in capsys.readouterr().err
+    assert main(["judge", program(tmp_path, ""), "--tests", str(tmp_path / "none.jsonl")]) == 2
+    assert "none.jsonl" in capsys.readouterr().err
+
+
+def test_help_explains_the_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["judge", "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "--tests" in out
+    assert "PROGRAM.py" in out
+    assert "holds the program" in out
