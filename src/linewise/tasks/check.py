@@ -49,7 +49,10 @@ def check_tasks(
         reports[probe.task.id, probe.name] = report
         if progress is not None:
             progress(1)
-    return [verdict_of(task, {name: report for (task_id, name), report in reports.items() if task_id == task.id}) for task in tasks]
+    return [
+        verdict_of(task, {name: report for (task_id, name), report in reports.items() if task_id == task.id})
+        for task in tasks
+    ]
 
 
 def probes_of(task: Task) -> Iterator[Probe]:

@@ -1,0 +1,180 @@
+"""`linewise eval`: unbiased pass@k of a policy on a set of tasks."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from linewise.errors import StorageError, TaskError, UserError
+from linewise.evaluation.evaluate import Evaluation, evaluate
+from linewise.rollout.prompts import PromptOptions, PromptStyle
+from linewise.tasks import load_tasks
+from linewise.types import Policy, Sampling, Task
+
+DEFAULT_SPLITS = {"starter": "heldout"}
+"""Sets of which only this split is evaluated unless a split is named: the rest is for training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalArguments:
+    """Unbiased pass@k with 95 % bootstrap intervals over tasks.
+
+    Examples:
+      linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --k 1 8
+      linewise eval --policy runs/first/policy --tasks mbpp@test --temperature 0.6 --out after.json
+      linewise eval --policy reference --tasks humaneval      (must be 1.000: checks tasks and judge without a model)
+    """
+
+    policy: str
+    """Embedded model, folder, hub id; or `reference` (each task's own) or `stub` (returns None)."""
+    tasks: tuple[str, ...]
+    """Task sets, NAME[@SPLIT][:PATH]; `starter` means its held-out split."""
+    num_samples: int = 1
+    """Programs sampled for each task."""
+    k: tuple[int, ...] = (1,)
+    """Values of k; none may exceed num-samples."""
+    temperature: float = 0.6
+    """0 is greedy."""
+    top_p: float = 1.0
+    max_new_tokens: int = 256
+    prompts: PromptOptions = PromptOptions()
+    """How a task becomes a prompt."""
+    limit: int | None = None
+    """Only the first so many tasks."""
+    seed: int = 0
+    workers: int | None = None
+    """Programs judged at the same time; none means one per core."""
+    by_family: bool = False
+    """Also a row for each family of tasks."""
+    json: bool = False
+    """Print one JSON object on standard output instead of a table."""
+    out: Path | None = None
+    """Also write the whole evaluation, task by task, to this file."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command. Returns 0."""
+    settings = tyro.cli(EvalArguments, prog="linewise eval", args=arguments)
+    tasks = load(settings.tasks)[: settings.limit]
+    if max(settings.k) > settings.num_samples:
+        raise UserError(
+            f"--k {max(settings.k)} needs at least as many samples and --num-samples is {settings.num_samples}: "
+            f"give --num-samples {max(settings.k)} or more."
+        )
+    evaluation = run(settings, tasks)
+    if settings.out is not None:
+        try:
+            settings.out.write_text(evaluation.to_json())
+        except OSError as error:
+            raise StorageError(f"could not write {settings.out}: {error.strerror}. Choose another --out.") from error
+    if settings.json:
+        print(json.dumps(summary(evaluation, settings.k)))
+    else:
+        print_table(evaluation, settings)
+    return 0
+
+
+def load(specs: Sequence[str]) -> list[Task]:
+    """The tasks of the sets, with the default split where there is one."""
+    named = [f"{spec}@{DEFAULT_SPLITS[spec]}" if spec in DEFAULT_SPLITS else spec for spec in specs]
+    return [task for spec in named for task in load_tasks(spec)]
+
+
+def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
+    """Sample and judge with a progress bar on standard error."""
+    from linewise.judge import LocalJudge
+
+    policy = make_policy(settings, tasks)
+    # A scripted answer is a whole program, so its prompt must hold no part of one.
+    prompts = PromptOptions(style=PromptStyle.BARE) if settings.policy in ANSWERS else settings.prompts
+    longest = 1 << 20 if settings.policy in ANSWERS else settings.max_new_tokens
+    sampling = Sampling(temperature=settings.temperature, top_p=settings.top_p, max_new_tokens=longest)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with LocalJudge(workers=settings.workers) as judge, Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("sampling", total=len(tasks) * settings.num_samples)
+        return evaluate(
+            policy,
+            tasks,
+            judge,
+            num_samples=settings.num_samples,
+            sampling=sampling,
+            seed=settings.seed,
+            prompts=prompts,
+            name=settings.policy,
+            progress=lambda count: progress.advance(bar, count),
+        )
+
+
+def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
+    """The policy that the settings name. Raises TaskError where `reference` meets a task without one."""
+    if settings.policy in ANSWERS:
+        from linewise.policy.scripted import ScriptedPolicy
+
+        by_id = {task.id: task for task in tasks}
+        answer = ANSWERS[settings.policy]
+        return ScriptedPolicy(answers=lambda prompt: [answer(by_id[prompt.task_id])])
+    import torch
+
+    from linewise.policy.huggingface import load_policy
+
+    return load_policy(settings.policy, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def answer_reference(task: Task) -> str:
+    """The task's own reference."""
+    if task.reference is None:
+        raise TaskError(f"the task '{task.id}' has no reference, so --policy reference has no answer for it.")
+    return task.reference
+
+
+def answer_stub(task: Task) -> str:
+    """A function of the right name that returns None."""
+    return f"def {task.entry_point}(*args, **options):\n    return None\n"
+
+
+ANSWERS: Mapping[str, Callable[[Task], str]] = {"reference": answer_reference, "stub": answer_stub}
+"""Policies that need no model: name -> whole program."""
+
+
+def summary(evaluation: Evaluation, ks: Sequence[int]) -> dict[str, object]:
+    """What --json prints: estimates, verdict counts, cost; `pass_at_k` maps k to mean, low, high, num_tasks, confidence."""
+    return {
+        "policy": evaluation.policy,
+        "num_tasks": len(evaluation.results),
+        "num_samples": evaluation.num_samples,
+        "pass_at_k": {str(k): asdict(evaluation.pass_at_k(k)) for k in ks},
+        "verdicts": dict(evaluation.verdicts),
+        "num_judge_errors": evaluation.num_judge_errors,
+        "num_tokens": evaluation.num_tokens,
+        "seconds_generate": evaluation.seconds_generate,
+        "seconds_judge": evaluation.seconds_judge,
+    }
+
+
+def print_table(evaluation: Evaluation, settings: EvalArguments) -> None:
+    """The estimates as a table, with what they cost."""
+    console = Console()
+    table = Table("tasks", *(f"pass@{k} [95 % interval]" for k in settings.k))
+    if settings.by_family:
+        columns = [evaluation.by_family(k) for k in settings.k]
+        for family in columns[0]:
+            table.add_row(family or "(no family)", *(str(column[family]) for column in columns))
+    table.add_row(f"all {len(evaluation.results)}", *(str(evaluation.pass_at_k(k)) for k in settings.k), style="bold")
+    console.print(table)
+    verdicts = ", ".join(f"{count} {name}" for name, count in evaluation.verdicts.most_common())
+    seconds = evaluation.seconds_generate
+    speed = f", {evaluation.num_tokens / seconds:.0f} tokens/s" if seconds > 0 else ""
+    console.print(
+        f"{verdicts}; {evaluation.num_tokens} tokens{speed}; {evaluation.num_judge_errors} faults of the judge"
+    )
