@@ -2,64 +2,72 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 from linewise.errors import TaskError
-from linewise.tasks import TASK_SETS, load_tasks
+from linewise.tasks import available_sets, load_tasks
 from linewise.tasks.check import TaskCheck, check_tasks, probes_of, show_test
 from linewise.tasks.jsonl import task_to_json
 from linewise.types import Task
 
-MOST_SHOWN = 50
-"""Rows of a table after which the rest is counted."""
+NUM_LISTED = 5
+"""Ids that an error offers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListTasks:
-    """The task sets that there are, or the tasks of one set.
+    """List the task sets that there are, or the tasks of one.
 
-    Examples:  linewise tasks list      linewise tasks list mbpp@test
+    linewise tasks list                  every set, with its number of tasks and where it is found
+
+    linewise tasks list mbpp@test        id, number of tests and first line of each task
     """
 
     spec: tyro.conf.Positional[str | None] = None
-    """NAME[@SPLIT][:PATH], such as starter@train or jsonl:mine.jsonl; none lists the sets."""
+    """NAME[@SPLIT][:PATH], such as starter@train, mbpp or jsonl:mine.jsonl."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShowTask:
-    """One task with its tests and its reference.
+    """Show one task: prompt, signature, tests, set-up code and reference.
 
-    Example:  linewise tasks show mbpp --id mbpp/11
+    linewise tasks show mbpp --id mbpp/11
     """
 
     spec: tyro.conf.Positional[str]
-    """NAME[@SPLIT][:PATH]."""
+    """NAME[@SPLIT][:PATH], such as starter@train, mbpp or jsonl:mine.jsonl."""
     id: str | None = None
-    """Id of the task; none shows the first."""
+    """Id of the task; without one, the first task is shown."""
     json: bool = False
-    """Print the task in the JSON-lines format instead."""
+    """Print the task as one line of the JSONL format instead, ready to be put into a file of your own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckTasks:
-    """Does every reference pass its own tests, and does every stub fail? No model is needed.
+    """Check tasks before you train on them; no model is needed.
 
-    Returns 0 if all tasks are clean, 1 if not.  Example:  linewise tasks check jsonl:mine.jsonl
+    Every reference must pass its own tests, and no program without thought (an empty one, or a function that returns a
+    constant or its first argument) may pass them. The exit code is 0 if all tasks are clean, 1 if not.
+
+    linewise tasks check jsonl:mine.jsonl
     """
 
     spec: tyro.conf.Positional[str]
-    """NAME[@SPLIT][:PATH]."""
+    """NAME[@SPLIT][:PATH], such as starter@train, mbpp or jsonl:mine.jsonl."""
     json: bool = False
-    """Print one JSON object instead of a table."""
+    """Print one JSON object instead of a table: tasks, references_failing, passed_by_stub, offenders, notes."""
     workers: int | None = None
-    """Programs judged at the same time; none means one per core."""
+    """Programs judged at the same time; None means one for each core."""
 
 
 Command = (
@@ -72,103 +80,133 @@ Command = (
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0, or 1 where a check found faults."""
     command: ListTasks | ShowTask | CheckTasks = tyro.cli(
-        Command,  # type: ignore[arg-type]
-        prog="linewise tasks",
-        description="List, show and check tasks.",
-        args=arguments,
+        Command, prog="linewise tasks", description="List, show and check tasks.", args=arguments
     )
+    console = Console(markup=False, highlight=False)
     match command:
-        case ListTasks():
-            return list_tasks(command)
+        case ListTasks(spec=None):
+            console.print(table_of_sets())
+            return 0
+        case ListTasks(spec=str(spec)):
+            print_tasks(console, load_tasks(spec))
+            return 0
         case ShowTask():
-            return show_task(command)
+            print_task(console, find_task(load_tasks(command.spec), command.id), as_json=command.json)
+            return 0
         case CheckTasks():
-            return check(command)
+            return check(console, command)
+    raise AssertionError(command)
 
 
-def list_tasks(command: ListTasks) -> int:
-    """Print the sets, or the tasks of one."""
-    console = Console()
-    if command.spec is None:
-        table = Table("set", "splits", "what it is")
-        for name, known in TASK_SETS.items():
-            table.add_row(name, ", ".join(known.splits), known.description)
-        console.print(table)
-        return 0
-    tasks = load_tasks(command.spec)
-    table = Table("id", "split", "tests", "prompt")
-    for task in tasks[:MOST_SHOWN]:
-        table.add_row(task.id, task.metadata.get("split", ""), str(len(task.tests)), task.prompt.split("\n")[0])
+def table_of_sets() -> Table:
+    """Every set, with the number of tasks of those that need no download."""
+    table = Table("set", "tasks", "splits", "what it is", "found at")
+    for known in available_sets():
+        place = known.place()
+        splits = Counter(task.metadata["split"] for task in known.load(None)) if place else Counter[str]()
+        named = ", ".join(f"{split} {splits[split]}" if splits else split for split in known.splits)
+        missing = "your file" if not known.splits else "the Hugging Face hub"
+        count = str(sum(splits.values())) if splits else ""
+        table.add_row(*map(Text, (known.name, count, named, known.description, place or missing)))
+    return table
+
+
+def print_tasks(console: Console, tasks: Sequence[Task]) -> None:
+    """One row for each task, and a line that counts."""
+    table = Table(box=None)
+    table.add_column("id", no_wrap=True)
+    table.add_column("split", no_wrap=True)
+    table.add_column("tests", justify="right")
+    table.add_column("prompt", no_wrap=True, overflow="ellipsis")
+    for task in tasks:
+        prompt = next(iter(task.prompt.split("\n")), "")
+        table.add_row(*map(Text, (task.id, task.metadata.get("split", ""), str(len(task.tests)), prompt)))
     console.print(table)
-    splits = Counter(task.metadata.get("split", "no split") for task in tasks)
-    more = f"; the first {MOST_SHOWN} are shown" if len(tasks) > MOST_SHOWN else ""
-    console.print(f"{len(tasks)} tasks ({', '.join(f'{count} {name}' for name, count in splits.items())}){more}")
-    return 0
+    console.print(f"{len(tasks)} tasks with {sum(len(task.tests) for task in tasks)} tests")
 
 
-def show_task(command: ShowTask) -> int:
-    """Print one task."""
-    task = find_task(load_tasks(command.spec), command.id)
-    console = Console()
-    if command.json:
-        print(json.dumps(task_to_json(task)))
-        return 0
-    console.print(f"[bold]{task.id}[/bold]  {dict(task.metadata)}\n\n{task.prompt}\n", highlight=False)
-    if task.signature:
-        console.print(Syntax(task.signature, "python"))
-    for test in task.tests:
-        console.print(f"  {'example' if test.example else 'hidden '}  {show_test(test)}", highlight=False, markup=False)
-    for name, code in (("setup", task.setup), ("reference", task.reference)):
-        if code:
-            console.print(f"\n[bold]{name}[/bold]")
-            console.print(Syntax(code, "python", line_numbers=True))
-    return 0
-
-
-def find_task(tasks: list[Task], task_id: str | None) -> Task:
+def find_task(tasks: Sequence[Task], task_id: str | None) -> Task:
     """The task of that id, or the first. Raises TaskError for an unknown id."""
+    by_id = {task.id: task for task in tasks}
     if task_id is None:
         return tasks[0]
-    for task in tasks:
-        if task.id == task_id:
-            return task
-    raise TaskError(f"there is no task '{task_id}'; the first ids are {', '.join(task.id for task in tasks[:5])}.")
+    if task_id not in by_id:
+        close = get_close_matches(task_id, by_id, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        listed = ", ".join(list(by_id)[:NUM_LISTED])
+        raise TaskError(f"there is no task '{task_id}'.{hint} There are {len(by_id)}, the first being {listed}.")
+    return by_id[task_id]
 
 
-def check(command: CheckTasks) -> int:
-    """Judge references and stubs, and print the offenders."""
+def print_task(console: Console, task: Task, *, as_json: bool) -> None:
+    """One task, drawn for people or as a line of JSON."""
+    if as_json:
+        print(json.dumps(task_to_json(task)))
+        return
+    facts = ", ".join(f"{name} {value}" for name, value in task.metadata.items() if value)
+    console.print(Text.assemble((task.id, "bold"), f"  {facts}\n\n{task.prompt}\n"))
+    if task.signature:
+        console.print(Syntax(task.signature, "python", background_color="default"))
+        console.print()
+    for test in task.tests:
+        kind = ("example  ", "green") if test.example else ("hidden   ", "yellow")
+        console.print(Text.assemble(kind, show_test(test)))
+    for name, code in (("set-up code, run after the program", task.setup), ("reference", task.reference)):
+        if code:
+            console.print(Text(f"\n{name}", "bold"))
+            console.print(Syntax(code.rstrip("\n"), "python", line_numbers=True, background_color="default"))
+    limits = task.limits
+    console.print(
+        f"\nlimits: {limits.cpu_seconds:g} s CPU a test, {limits.total_cpu_seconds:g} s together, "
+        f"{limits.memory_mb} MiB, {limits.output_bytes} bytes of output"
+    )
+
+
+def check(console: Console, command: CheckTasks) -> int:
+    """Judge references and stubs, and print the offenders. Returns 0 if there are none, else 1."""
     from linewise.judge import LocalJudge
 
     tasks = load_tasks(command.spec)
-    total = sum(1 for task in tasks for _ in probes_of(task))
-    with LocalJudge(workers=command.workers) as judge, Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task("judging references and stubs", total=total)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with (
+        LocalJudge(workers=command.workers) as judge,
+        Progress(*columns, console=Console(stderr=True), transient=True) as progress,
+    ):
+        bar = progress.add_task("references and stubs", total=sum(len(probes_of(task)) for task in tasks))
         checks = check_tasks(tasks, judge, progress=lambda count: progress.advance(bar, count))
-    faulty = [one for one in checks if not one.clean]
     if command.json:
-        print(json.dumps({"tasks": len(tasks), "faults": [fault_to_json(one) for one in faulty]}))
+        print(json.dumps(checks_to_json(checks)))
     else:
-        print_faults(checks, faulty)
-    return 1 if faulty else 0
+        print_checks(console, checks)
+    return 0 if all(one.clean for one in checks) else 1
 
 
-def fault_to_json(fault: TaskCheck) -> dict[str, str]:
-    """JSON form of one faulty task."""
-    return {"id": fault.task.id, "reference": fault.reference_fault, "stub": fault.stub_fault, "note": fault.note}
+def checks_to_json(checks: Sequence[TaskCheck]) -> dict[str, object]:
+    """JSON form of a check: counts, the offenders with their reasons, and how often each note was made."""
+    return {
+        "tasks": len(checks),
+        "references_failing": sum(bool(one.reference_fault) for one in checks),
+        "passed_by_stub": sum(bool(one.stub_fault) for one in checks),
+        "offenders": [
+            {"id": one.task.id, "reference": one.reference_fault or None, "stub": one.stub_fault or None}
+            for one in checks
+            if not one.clean
+        ],
+        "notes": dict(Counter(one.note for one in checks if one.note)),
+    }
 
 
-def print_faults(checks: list[TaskCheck], faulty: list[TaskCheck]) -> None:
-    """A table of the faulty tasks and a line that counts."""
-    console = Console()
-    if faulty:
-        table = Table("task", "fault")
-        for one in faulty:
-            table.add_row(one.task.id, "; ".join(filter(None, (one.reference_fault, one.stub_fault))))
-        console.print(table, markup=False)
+def print_checks(console: Console, checks: Sequence[TaskCheck]) -> None:
+    """A table of the offenders with the reasons, and a line that counts."""
+    table = Table("task", "what is wrong", show_lines=True)
+    for one in checks:
+        if not one.clean:
+            table.add_row(Text(one.task.id), Text("\n".join(filter(None, (one.reference_fault, one.stub_fault)))))
+    if table.row_count:
+        console.print(table)
     notes = Counter(one.note for one in checks if one.note)
     console.print(
         f"{len(checks)} tasks: {sum(bool(one.reference_fault) for one in checks)} references fail their tests, "
         f"{sum(bool(one.stub_fault) for one in checks)} tasks are passed by a stub"
-        + "".join(f"; {count} have {note}" for note, count in notes.items()),
-        highlight=False,
+        + "".join(f"; {count} have {note}" for note, count in notes.items())
     )

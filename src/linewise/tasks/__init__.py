@@ -1,27 +1,38 @@
-"""Task sets, named on the command line as `NAME[@SPLIT][:PATH]`. One file per format; none imports torch."""
+"""Task sets, named as `NAME[@SPLIT][:PATH]`. One file per format; none imports torch. Manual: docs/task-format.md."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from linewise.errors import TaskError
-from linewise.tasks.humaneval import load_humaneval
+from linewise.tasks.humaneval import HUMANEVAL, load_humaneval
 from linewise.tasks.jsonl import load_jsonl
-from linewise.tasks.mbpp import load_mbpp
-from linewise.tasks.odex import load_odex
+from linewise.tasks.mbpp import MBPP, load_mbpp
+from linewise.tasks.odex import ODEX, load_odex
 from linewise.tasks.starter import load_starter
+from linewise.tasks.suggest import did_you_mean
 from linewise.types import Task
+
+__all__ = ["TaskSet", "available_sets", "load_tasks"]
+
+EVERY_SPLIT = "all"
+"""Split of any set that selects nothing away."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSet:
     """A set that `load_tasks` knows."""
 
+    name: str
     description: str
-    load: Callable[[Path | None], list[Task]]
-    """From a path, or from where the set is found by default."""
     splits: tuple[str, ...]
+    """The splits that its tasks name; empty where the user's file decides."""
+    load: Callable[[Path | None], list[Task]]
+    """All tasks, from a path or from where the set is found by default."""
+    place: Callable[[], str | None]
+    """Where `load` finds it on this machine without a path; None where it would need a path or the hub."""
+    default_split: str = EVERY_SPLIT
+    """The split that the bare name means."""
 
 
 def _load_starter(path: Path | None) -> list[Task]:
@@ -36,47 +47,79 @@ def _load_jsonl(path: Path | None) -> list[Task]:
     return load_jsonl(path)
 
 
-TASK_SETS: Mapping[str, TaskSet] = {
-    "starter": TaskSet(
-        description="built in: small functions in families", load=_load_starter, splits=("train", "heldout")
-    ),
-    "mbpp": TaskSet(
-        description="974 short problems, three assertions each",
-        load=load_mbpp,
-        splits=("train", "validation", "test", "prompt"),
-    ),
-    "odex": TaskSet(
-        description="one-expression functions; the split `train` needs no third-party library",
-        load=load_odex,
-        splits=("train", "library"),
-    ),
-    "humaneval": TaskSet(description="164 functions with check functions", load=load_humaneval, splits=("test",)),
-    "jsonl": TaskSet(description="your own tasks: jsonl:FILE", load=_load_jsonl, splits=()),
-}
+def _place(file: Path | None) -> str | None:
+    return None if file is None else str(file)
+
+
+def available_sets() -> tuple[TaskSet, ...]:
+    """Every set, in the order of `linewise tasks list`."""
+    return (
+        TaskSet(
+            name="starter",
+            description="small functions in families, made for a first run",
+            splits=("train", "heldout"),
+            load=_load_starter,
+            place=lambda: "built in",
+        ),
+        TaskSet(
+            name="mbpp",
+            description="short problems, three assertions each (Austin et al. 2021)",
+            splits=("train", "validation", "test", "prompt"),
+            load=load_mbpp,
+            place=lambda: _place(MBPP.find()),
+        ),
+        TaskSet(
+            name="odex",
+            description="one-expression functions (Wang et al. 2022); `odex` means odex@plain, which needs no library",
+            splits=("plain", "library"),
+            load=load_odex,
+            place=lambda: _place(ODEX.find()),
+            default_split="plain",
+        ),
+        TaskSet(
+            name="humaneval",
+            description="functions with docstrings (Chen et al. 2021)",
+            splits=("test",),
+            load=load_humaneval,
+            place=lambda: _place(HUMANEVAL.find()),
+        ),
+        TaskSet(
+            name="jsonl",
+            description="your own tasks: jsonl:FILE (docs/task-format.md)",
+            splits=(),
+            load=_load_jsonl,
+            place=lambda: None,
+        ),
+    )
 
 
 def load_tasks(spec: str) -> list[Task]:
     """The tasks that `NAME[@SPLIT][:PATH]` names, such as `starter@train`, `mbpp@test` or `jsonl:mine.jsonl`.
 
-    Without a split all tasks are returned. Raises TaskError for an unknown set or split, a missing file or a bad task.
+    Without a split a set gives all its tasks, but `odex` gives `odex@plain`; `@all` always gives all. Raises TaskError
+    for an unknown set or split, a missing file, a broken task, or where the hub is out of reach.
     """
-    name, _, path = spec.partition(":")
-    name, _, split = name.partition("@")
-    if name not in TASK_SETS:
+    head, _, path = spec.partition(":")
+    name, has_split, split = head.partition("@")
+    sets = {known.name: known for known in available_sets()}
+    if name not in sets:
         raise TaskError(
-            f"unknown task set '{name}'.{_did_you_mean(name, tuple(TASK_SETS))} There are: {', '.join(TASK_SETS)}."
+            f"unknown task set '{name}' in '{spec}'.{did_you_mean(name, sets)} There are: {', '.join(sets)}."
         )
-    tasks = TASK_SETS[name].load(Path(path) if path else None)
-    if not split:
+    chosen = split if has_split else sets[name].default_split
+    # A wrong split of a published set is said before anything is fetched.
+    if sets[name].splits:
+        _check_split(chosen, sets[name].splits, spec)
+    tasks = sets[name].load(Path(path) if path else None)
+    if chosen == EVERY_SPLIT:
         return tasks
-    splits = tuple(dict.fromkeys(task.metadata.get("split", "") for task in tasks))
+    _check_split(chosen, dict.fromkeys(task.metadata["split"] for task in tasks if "split" in task.metadata), spec)
+    return [task for task in tasks if task.metadata.get("split") == chosen]
+
+
+def _check_split(split: str, known: Iterable[str], spec: str) -> None:
+    splits = (*known, EVERY_SPLIT)
     if split not in splits:
         raise TaskError(
-            f"the task set '{spec}' has no split '{split}'.{_did_you_mean(split, splits)} There are: {', '.join(splits)}."
+            f"'{spec}' has no split '{split}'.{did_you_mean(split, splits)} There are: {', '.join(splits)}."
         )
-    return [task for task in tasks if task.metadata.get("split") == split]
-
-
-def _did_you_mean(name: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""

