@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from linewise.errors import PolicyError
-from linewise.policy.huggingface_attention import use_cpu_attention
+from linewise.policy.huggingface_attention import use_sampling_attention
 from linewise.policy.huggingface_forward import CausalForward, EncoderDecoderForward, Forward, unwrap
 from linewise.policy.huggingface_generation import Generation, Job, Row, Rules
 from linewise.policy.huggingface_load import ensure_pad_token, load_model
@@ -52,7 +52,7 @@ class HuggingFacePolicy:
         end_ids = {tokenizer.eos_token_id, *_as_list(base.generation_config.eos_token_id)} - {None}
         self._end_ids = frozenset(int(end_id) for end_id in end_ids)
         self._token_bytes = TokenBytes.from_tokenizer(tokenizer, also_special=self._end_ids)
-        use_cpu_attention(self._model)
+        use_sampling_attention(self._model)
         kind = EncoderDecoderForward if base.config.is_encoder_decoder else CausalForward
         self._forward: Forward = kind(self._model, tokenizer.pad_token_id)
 

@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from linewise.errors import PolicyError
-from linewise.policy.huggingface_attention import use_cpu_attention
+from linewise.policy.huggingface_attention import use_training_attention
 from linewise.policy.lora import LoraOptions
 from linewise.policy.memory import keep_freed_memory
 from linewise.policy.names import resolve_policy, suggestion
@@ -55,7 +55,7 @@ def load_model(
     model = model.to(device).eval()
     if model.device.type == "cpu":
         keep_freed_memory()
-        use_cpu_attention(model)
+        use_training_attention(model)
     if lora is not None and lora.rank != 0:
         model = add_lora(model, lora)
     return LoadedModel(model=model, tokenizer=tokenizer)
