@@ -76,4 +76,6 @@ def _task(name: str, fields: dict[str, Any], *, topic: str, family: str, split: 
 def _call_test(name: str, line: str, tolerance: float | None, *, example: bool) -> CallTest:
     """`"2, 3 -> 5"` for `add` is the test `add(2, 3) == 5`."""
     arguments, _, expected = line.rpartition(" -> ")
-    return CallTest(call=f"{name}({arguments.strip()})", expected=expected.strip(), example=example, tolerance=tolerance)
+    return CallTest(
+        call=f"{name}({arguments.strip()})", expected=expected.strip(), example=example, tolerance=tolerance
+    )
