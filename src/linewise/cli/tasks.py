@@ -100,7 +100,8 @@ def main(arguments: list[str]) -> int:
 
 def table_of_sets() -> Table:
     """Every set, with the number of tasks of those that need no download."""
-    table = Table("set", "tasks", "splits", "what it is", "found at")
+    table = Table("set", "tasks", "splits", "what it is")
+    table.add_column("found at", overflow="fold")
     for known in available_sets():
         place = known.place()
         splits = Counter(task.metadata["split"] for task in known.load(None)) if place else Counter[str]()
@@ -114,7 +115,7 @@ def table_of_sets() -> Table:
 def print_tasks(console: Console, tasks: Sequence[Task]) -> None:
     """One row for each task, and a line that counts."""
     table = Table(box=None)
-    table.add_column("id", no_wrap=True)
+    table.add_column("id", no_wrap=True, min_width=max(len(task.id) for task in tasks))
     table.add_column("split", no_wrap=True)
     table.add_column("tests", justify="right")
     table.add_column("prompt", no_wrap=True, overflow="ellipsis")

@@ -70,7 +70,7 @@ def available_sets() -> tuple[TaskSet, ...]:
         ),
         TaskSet(
             name="odex",
-            description="one-expression functions (Wang et al. 2022); `odex` means odex@plain, which needs no library",
+            description="one-expression functions (Wang et al. 2022); alone it means odex@plain",
             splits=("plain", "library"),
             load=load_odex,
             place=lambda: _place(ODEX.find()),

@@ -11,7 +11,7 @@ from linewise.types import AssertTest, TestCase
 EFFECTS = (ast.With, ast.Delete, ast.Global, ast.Try)
 
 
-def tests_of_check(check: ast.FunctionDef, entry_point: str) -> list[TestCase]:
+def hidden_tests(check: ast.FunctionDef, entry_point: str) -> list[TestCase]:
     """The hidden tests of a check function, in which its parameter becomes the name `entry_point`.
 
     An assertion that stands alone becomes a test of its own. Local variables, loops and calls for their effect, and the

@@ -2,12 +2,13 @@
 
 import ast
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from linewise.errors import TaskError
-from linewise.tasks.check_function import function_named, tests_of_check
+from linewise.tasks.check_function import function_named, hidden_tests
 from linewise.tasks.sources import Benchmark
 from linewise.types import Task
 
@@ -32,13 +33,22 @@ def humaneval_task(row: Mapping[str, Any]) -> Task:
     function = function_named(ast.parse(reference), row["entry_point"])
     return Task(
         id=row["task_id"],
-        prompt=ast.get_docstring(function) or "",
-        tests=tuple(tests_of_check(function_named(ast.parse(row["test"]), "check"), row["entry_point"])),
+        prompt=description_of(function),
+        tests=tuple(hidden_tests(function_named(ast.parse(row["test"]), "check"), row["entry_point"])),
         entry_point=row["entry_point"],
         signature=head_of(row["prompt"], function),
         reference=reference,
         metadata={"split": "test", "source": "humaneval", "license": "MIT"},
     )
+
+
+def description_of(function: ast.FunctionDef) -> str:
+    """The first string that stands alone in the function; in one task an import comes before it."""
+    for node in function.body:
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                return inspect.cleandoc(text)
+    raise TaskError(f"the function '{function.name}' must have a docstring.")
 
 
 def head_of(prompt: str, function: ast.FunctionDef) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from linewise.errors import TaskError
-from linewise.tasks.check_function import tests_of_check
+from linewise.tasks.check_function import hidden_tests
 from linewise.tasks.sources import Benchmark
 from linewise.types import Task, TestCase
 
@@ -34,7 +34,7 @@ def odex_task(row: Mapping[str, Any]) -> Task:
         *preamble, check = ast.parse(row["test_start"].rstrip() + body).body
         if not isinstance(check, ast.FunctionDef):
             raise TaskError("the field 'test_start' must end with the line `def check(candidate):`.")
-        tests += tests_of_check(check, row["entry_point"])
+        tests += hidden_tests(check, row["entry_point"])
     return Task(
         id=f"odex/{row['task_id']}",
         prompt=row["intent"].strip(),

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,10 @@ class Benchmark:
     def load(self, path: Path | None = None) -> list[Task]:
         """All tasks. Raises TaskError for rows that are not of this data set, or where the hub is out of reach."""
         file = self.find(path)
-        return [self._task(row) for row in (read_rows(file) if file else self._hub_rows())]
+        tasks = [self._task(row) for row in (read_rows(file) if file else self._hub_rows())]
+        if not tasks:
+            raise TaskError(f"{file or self.hub_id} holds no task; fetch it again.")
+        return tasks
 
     def _task(self, row: Row) -> Task:
         for name, kind in self.fields.items():
@@ -69,7 +73,10 @@ class Benchmark:
                     f"a row must have the fields of {self.hub_id}."
                 )
         try:
-            return self.convert(row.values)
+            with warnings.catch_warnings():
+                # Published code has escapes such as "\\w" in plain strings, of which every parse would warn.
+                warnings.simplefilter("ignore")
+                return self.convert(row.values)
         except SyntaxError as error:
             raise TaskError(f"{row.where}: its code or its tests are no Python ({error}).") from error
         except TaskError as error:
