@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linewise.errors import StorageError, TaskError
@@ -176,6 +176,7 @@ tasks = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(st.lists(tasks, min_size=1, max_size=3, unique_by=lambda task: task.id))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, many: list[Task]) -> None:
     path = tmp_path_factory.getbasetemp() / "round.jsonl"

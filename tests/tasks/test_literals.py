@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linewise.judge.compare import parse_literal
@@ -38,6 +38,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(values)
 def test_what_repr_writes_is_a_literal(value: object) -> None:
     check_literal(repr(value))
