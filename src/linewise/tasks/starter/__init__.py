@@ -23,9 +23,12 @@ from importlib import resources
 from textwrap import indent
 from typing import Any
 
-from linewise.types import CallTest, Task
+from linewise.types import CallTest, Limits, Task
 
 __all__ = ["load_starter"]
+
+LIMITS = Limits(cpu_seconds=0.5, total_cpu_seconds=1.0)
+"""References take milliseconds; an endless loop must not cost more than what it teaches."""
 
 
 def load_starter() -> list[Task]:
@@ -62,6 +65,7 @@ def _task(name: str, fields: dict[str, Any], *, topic: str, family: str, split: 
         entry_point=name,
         signature=signature,
         reference=f"{signature}\n{indent(fields['body'].strip(), '    ')}\n",
+        limits=LIMITS,
         metadata={
             "topic": topic,
             "family": family,
