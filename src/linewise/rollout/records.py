@@ -41,20 +41,12 @@ def sample_to_record(sample: Sample) -> dict[str, Any]:
 
 def sample_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> Sample:
     """The sample of `sample_to_record`. Raises KeyError for a task id that is not in `tasks`."""
-    completion, credit = record["completion"], record["credit"]
+    credit = record["credit"]
     return Sample(
         rollout=Rollout(
             task=tasks[record["task_id"]],
-            completion=Completion(
-                prompt_ids=tuple(completion["prompt_ids"]),
-                token_ids=tuple(completion["token_ids"]),
-                logprobs=tuple(completion["logprobs"]),
-                char_spans=tuple((begin, end) for begin, end in completion["char_spans"]),
-                text=completion["text"],
-                stop_reason=StopReason(completion["stop_reason"]),
-                policy_version=completion["policy_version"],
-            ),
-            program=Program(**record["program"]),
+            completion=completion_from_record(record["completion"]),
+            program=program_from_record(record["program"]),
             report=report_from_record(record["report"]),
         ),
         credit=Credit(
@@ -64,6 +56,24 @@ def sample_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> 
             terms={name: _floats(term) for name, term in credit["terms"].items()},
         ),
     )
+
+
+def completion_from_record(record: Mapping[str, Any]) -> Completion:
+    """The completion inside a sample's record."""
+    return Completion(
+        prompt_ids=tuple(record["prompt_ids"]),
+        token_ids=tuple(record["token_ids"]),
+        logprobs=tuple(record["logprobs"]),
+        char_spans=tuple((begin, end) for begin, end in record["char_spans"]),
+        text=record["text"],
+        stop_reason=StopReason(record["stop_reason"]),
+        policy_version=record["policy_version"],
+    )
+
+
+def program_from_record(record: Mapping[str, Any]) -> Program:
+    """The program inside a sample's record."""
+    return Program(**record)
 
 
 def report_to_record(report: Report) -> dict[str, Any]:

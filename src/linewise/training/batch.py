@@ -61,7 +61,7 @@ def example_from_sample(sample: Sample, scale: float) -> Example:
 
 def bears_loss(example: Example) -> bool:
     """Whether a sequence can have a gradient: some token has a weight and an advantage, and the scale is not 0."""
-    return example.scale != 0 and bool(np.any(example.weights * example.advantages != 0))
+    return example.scale != 0 and bool(np.any((example.weights != 0) & (example.advantages != 0)))
 
 
 def plan_micro_batches(examples: Sequence[Example], token_budget: int) -> list[list[Example]]:
