@@ -202,4 +202,5 @@ def released_reward(report: Report) -> float:
 
 def sum_terms(terms: dict[str, Floats], length: int) -> Floats:
     """[T] the sum of the terms; zeros where there are none."""
-    return np.sum([*terms.values(), np.zeros(length, dtype=np.float32)], axis=0, dtype=np.float32)
+    total: Floats = np.sum([*terms.values(), np.zeros(length, dtype=np.float32)], axis=0, dtype=np.float32)
+    return total

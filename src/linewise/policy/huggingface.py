@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,11 @@ class HuggingFacePolicy:
         for name, buffer in self._model.named_buffers():
             buffer.copy_(unwrap(model).get_buffer(name))
         self._version = version
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the sampler's weights, adapters merged, and the tokeniser in Hugging Face format."""
+        self._model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
         """The messages in the model's chat template, ready for the assistant's answer; None without a template."""

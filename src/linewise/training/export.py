@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from linewise.policy.huggingface import merged_weights
-from linewise.policy.huggingface_forward import unwrap
+import torch
+
+from linewise.policy.huggingface import HuggingFacePolicy
 from linewise.training.run_folder import storage_errors
 
 
@@ -17,8 +18,6 @@ def export_policy(model: Any, tokenizer: Any, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     with storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
-        weights = {name: weight() for name, weight in merged_weights(model).items()}
-        unwrap(model).save_pretrained(partial, state_dict=weights)
-        tokenizer.save_pretrained(partial)
+        HuggingFacePolicy(model, tokenizer, dtype=torch.float32).save_pretrained(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import ProjectConfiguration
 
 from linewise.errors import RunError
@@ -69,18 +70,22 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
             "training tasks has a reference. Add references, or switch the term off with "
             "--supervised.references-per-step 0."
         )
-    with LocalJudge(workers=recipe.workers) as judge:
-        yield Session(
-            recipe=recipe,
-            folder=folder,
-            tasks=tasks,
-            held_out=held_out,
-            references=references,
-            policy=policy,
-            judge=judge,
-            learner=learner,
-            accelerator=accelerator,
-        )
+    try:
+        with LocalJudge(workers=recipe.workers) as judge:
+            yield Session(
+                recipe=recipe,
+                folder=folder,
+                tasks=tasks,
+                held_out=held_out,
+                references=references,
+                policy=policy,
+                judge=judge,
+                learner=learner,
+                accelerator=accelerator,
+            )
+    finally:
+        # Accelerate keeps its settings for the whole process; the next run may want another precision.
+        AcceleratorState._reset_state()
 
 
 def load_training_tasks(specs: Sequence[str]) -> list[Task]:
