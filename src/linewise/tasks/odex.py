@@ -14,7 +14,7 @@ from linewise.types import Task, TestCase
 
 
 def load_odex(path: Path | None = None) -> list[Task]:
-    """All tasks; the split is `plain` for those that need no third-party library, else `library`.
+    """All tasks; the split is `plain` for those that import no library, else `library`.
 
     ODEX itself has one split only. Several of its rows may answer one question; the second gets the id `odex/ID#2`.
     """
