@@ -32,7 +32,10 @@ def make_task(name: str, split: str, body: str = BODIES[0]) -> Task:
     )
 
 
-TASKS = [make_task(f"f{index}", "train") for index in range(4)] + [make_task("g0", "heldout"), make_task("g1", "heldout")]
+TASKS = [make_task(f"f{index}", "train") for index in range(4)] + [
+    make_task("g0", "heldout"),
+    make_task("g1", "heldout"),
+]
 
 
 @pytest.fixture(scope="session")

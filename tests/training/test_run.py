@@ -41,22 +41,18 @@ def recipe(policy: Path, tasks: Path, **changes: object) -> AnyRecipe:
         precision="no",
         workers=1,
         save_every=1,
-        collection=replace(
-            rltf().collection, tasks_per_step=4, num_samples=4, sampling=Sampling(max_new_tokens=24)
-        ),
+        collection=replace(rltf().collection, tasks_per_step=4, num_samples=4, sampling=Sampling(max_new_tokens=24)),
         buffer=BufferOptions(capacity=16, warmup=16),
         supervised=SupervisedOptions(references_per_step=0),
         update=replace(rltf().update, samples_per_step=16, learning_rate=1e-3),
-        evaluation=EvaluationOptions(num_samples=16),
+        evaluation=EvaluationOptions(num_samples=16, sampling=Sampling(max_new_tokens=24)),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["warm_policy", "warm_t5"])
-def test_rltf_lifts_a_tiny_policy(
-    kind: str, task_file: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_rltf_lifts_a_tiny_policy(kind: str, task_file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """One body of six passes at the start; RLTF must make it more than two of three, without ever seeing a reference."""
     settings = recipe(request.getfixturevalue(kind), task_file, steps=50)
     started = time.perf_counter()
@@ -100,7 +96,8 @@ def test_a_killed_process_resumes_to_the_same_numbers(warm_policy: Path, task_fi
         *("--supervised.references-per-step", "2", "--evaluation.num-samples", "0"),
     ]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
-    killed = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    killed = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], **silent)
     wait_for(tmp_path / "killed" / "checkpoints" / "step-000002")
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -155,7 +152,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_batch_saved(
 ) -> None:
     settings = recipe(warm_policy, task_file, evaluation=EvaluationOptions(num_samples=0))
     monkeypatch.setattr(RLTF, "__call__", NanCredit.__call__)
-    with pytest.raises(NonFiniteLossError, match="failed-batch-0.json") as caught:
+    with pytest.raises(NonFiniteLossError, match=r"failed-batch-0\.json") as caught:
         train(settings, tmp_path / "run")
     assert "step 1" in str(caught.value)
     saved = json.loads((tmp_path / "run" / "failed-batch-0.json").read_text())
@@ -176,7 +173,7 @@ def test_a_full_disk_is_a_clear_error_and_the_older_checkpoint_stays(
         flush(folder)
 
     monkeypatch.setattr(checkpoint, "flush_folder", full)
-    with pytest.raises(StorageError, match="No space left.*GiB are free.*--resume"):
+    with pytest.raises(StorageError, match=r"No space left.*GiB are free.*--resume"):
         train(settings, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-000001"]
     monkeypatch.setattr(checkpoint, "flush_folder", flush)
@@ -219,7 +216,7 @@ def test_recipes_survive_json(warm_policy: Path, task_file: Path) -> None:
         task_file,
         credit=RLTF(fine=False, baseline=Baseline.GROUP),
         trackers=("tensorboard",),
-        evaluation=EvaluationOptions(limit=7, sampling=None),
+        evaluation=EvaluationOptions(limit=7),
     )
     record = json.loads(json.dumps(recipe_to_record(settings)))
     assert recipe_from_record(record, RLTF) == settings
@@ -249,9 +246,12 @@ def test_interrupts_wait_for_the_end_of_a_block() -> None:
     from linewise.training.interrupts import interrupts_deferred
 
     reached = []
-    with pytest.raises(KeyboardInterrupt), interrupts_deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        reached.append("the end")
+
+    def block() -> None:
+        with interrupts_deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert reached == ["the end"]
-
-

@@ -59,7 +59,7 @@ class EvalArguments:
 
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0."""
-    settings = tyro.cli(EvalArguments, prog="linewise eval", args=arguments)
+    settings = tyro.cli(EvalArguments, prog="linewise eval", args=arguments, config=(tyro.conf.EnumChoicesFromValues,))
     tasks = load(settings.tasks)[: settings.limit]
     if max(settings.k) > settings.num_samples:
         raise UserError(

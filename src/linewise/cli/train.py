@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Generic
+from typing import Annotated, Generic
 
 import tyro
 from rich.console import Console
@@ -24,7 +24,7 @@ RECIPES = {"rltf": "online RL from multi-granularity unit-test feedback (arXiv:2
 class TrainArguments(Generic[CreditT_co]):
     """What `linewise train RECIPE` takes."""
 
-    recipe: tyro.conf.OmitArgPrefixes[Recipe[CreditT_co]]
+    recipe: Annotated[Recipe[CreditT_co], tyro.conf.arg(name="")]
     out: Path | None = None
     """Folder of the new run."""
     resume: Path | None = None
@@ -74,6 +74,7 @@ def parse_arguments(name: str, arguments: list[str], defaults: Recipe[RLTF]) -> 
         description=f"{rltf.__doc__}\n\nEvery setting below shows its default.",
         default=TrainArguments(recipe=defaults),
         args=arguments,
+        config=(tyro.conf.EnumChoicesFromValues,),
     )
 
 

@@ -109,7 +109,7 @@ def fine_span(rollout: Rollout) -> Mask:
 
 
 def alpha(program: Mask, span: Mask) -> float:
-    """alpha = (program tokens) / (tokens in the span), so that a one-line span weighs as much as a whole program.
+    """Alpha = (program tokens) / (tokens in the span), so that a one-line span weighs as much as a whole program.
 
     0 for an empty span. Example: a span of 3 tokens in a program of 12 gives 4.
     """

@@ -31,7 +31,7 @@ class LineEnd:
 
 
 def line_starts(source: str) -> list[int]:
-    """Offset of the first character of every line. Example: `"a\\nb"` gives `[0, 2]`."""
+    r"""Offset of the first character of every line. Example: `"a\nb"` gives `[0, 2]`."""
     return [0, *(match.end() for match in LINE_END.finditer(source))]
 
 

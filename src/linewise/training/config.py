@@ -70,8 +70,8 @@ class EvaluationOptions:
     """Programs sampled for each task; 0 switches evaluation off."""
     every: int = 0
     """Steps between evaluations; 0 means only before the first and after the last."""
-    sampling: Sampling | None = None
-    """How programs are drawn; None means as in training."""
+    sampling: Sampling = Sampling(temperature=0.6)
+    """How programs are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,7 +164,7 @@ class Trainer:
             session.held_out,
             session.judge,
             num_samples=options.num_samples,
-            sampling=options.sampling or session.recipe.collection.sampling,
+            sampling=options.sampling,
             seed=derive_seed(session.recipe.seed, "evaluate"),
             prompts=session.recipe.collection.prompts,
             progress=self.display.advance,

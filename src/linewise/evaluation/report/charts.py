@@ -50,7 +50,7 @@ def line_chart(series: Sequence[Series], *, x_title: str, y_title: str, y_low: f
         x_low=min(min(one.xs) for one in series),
         x_high=max(max(one.xs) for one in series),
         y_low=low,
-        y_high=max(*values, low + 1e-9),
+        y_high=max(values) if max(values) > low else low + 1,
     )
     parts = [axes(scale, x_title, y_title)]
     for index, one in enumerate(series):
