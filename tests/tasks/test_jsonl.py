@@ -139,6 +139,13 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
         dump_jsonl([], tmp_path)
 
 
+def test_a_number_too_long_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text('\n{"id": ' + "9" * 5000 + "}")
+    with pytest.raises(TaskError, match=r"line 2: Exceeds the limit .*; write a shorter number\.$"):
+        load_jsonl(path)
+
+
 def test_long_values_are_cut() -> None:
     with pytest.raises(TaskError) as caught:
         task_from_json({**ADD, "setup": "x = " + "(" * 10_000})

@@ -29,6 +29,18 @@ def test_no_literals(text: str) -> None:
         parse_literal(text)
 
 
+@pytest.mark.parametrize("text", ["...", "[1, (...,)]"])
+def test_no_value_equals_an_ellipsis(text: str) -> None:
+    with pytest.raises(ValueError, match="ellipsis"):
+        check_literal(text)
+
+
+def test_a_message_names_no_address() -> None:
+    with pytest.raises(ValueError, match="malformed") as caught:
+        check_literal("f(1)")
+    assert "0x" not in str(caught.value)
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda inner: (

@@ -47,6 +47,14 @@ def test_humaneval_is_found_in_its_package(tmp_path: Path, monkeypatch: pytest.M
     assert len(HUMANEVAL.load()) == 164
 
 
+@pytest.mark.parametrize("text", ['{"a": ' + "9" * 5000 + "}", "[" * 100_000], ids=["number", "nested"])
+def test_json_that_is_valid_but_unreadable(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text)
+    with pytest.raises(TaskError, match="line 1: unreadable JSON"):
+        list(read_rows(path))
+
+
 def test_rows_of_plain_and_zipped_files(tmp_path: Path) -> None:
     plain = tmp_path / "a.jsonl"
     plain.write_text('\ufeff{"a": 1}\n\n{"a": 2}', encoding="utf-8")

@@ -111,3 +111,7 @@ def _parse(line: str, where: str) -> object:
         ) from error
     except RecursionError as error:
         raise TaskError(f"{where}: the JSON is nested too deeply.") from error
+    except TaskError:
+        raise
+    except ValueError as error:
+        raise TaskError(f"{where}: {error.args[0].partition(';')[0]}; write a shorter number.") from error

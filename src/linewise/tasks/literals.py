@@ -11,9 +11,12 @@ SEQUENCES = (ast.List, ast.Tuple)
 
 
 def check_literal(text: str) -> None:
-    """Raise ValueError if `text` is not a literal."""
+    """Raise ValueError if `text` is not a literal, or is one that no value equals: the judge compares no ellipsis."""
     try:
         _value(_Spelled().visit(ast.parse(text.strip(), mode="eval").body))
+    except ValueError as error:
+        # Python's message ends with the address of a syntax node, which tells a reader nothing.
+        raise ValueError(str(error).partition(": <ast.")[0]) from error
     except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(str(error)) from error
 
@@ -28,6 +31,8 @@ def folded(node: ast.expr) -> str | None:
 
 
 def _value(node: ast.expr) -> object:
+    if any(isinstance(part, ast.Constant) and part.value is ... for part in ast.walk(node)):
+        raise ValueError("no value equals an ellipsis")
     return ast.literal_eval(node)
 
 

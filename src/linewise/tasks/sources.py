@@ -115,6 +115,8 @@ def read_rows(path: Path) -> Iterator[Row]:
                 values = json.loads(line)
             except json.JSONDecodeError as error:
                 raise TaskError(f"{where}, column {error.colno}: no valid JSON ({error.msg}).") from error
+            except (ValueError, RecursionError) as error:
+                raise TaskError(f"{where}: unreadable JSON ({error}). Fetch the file again.") from error
             if not isinstance(values, dict):
                 raise TaskError(f"{where}: {str(values)[:60]!r} must be a JSON object, one a line.")
             yield Row(values=values, where=where)
