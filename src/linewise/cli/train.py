@@ -89,12 +89,16 @@ def saved_recipe(folder: Path) -> Recipe[RLTF]:
 def run(arguments: TrainArguments[RLTF]) -> int:
     """Train, write the report and print what came out."""
     # Imported here, so that --help and errors in settings need no torch.
+    from accelerate import PartialState
+
     from linewise.training.run import train
 
     console = Console()
     folder = arguments.resume or arguments.out
     assert folder is not None
     result = train(arguments.recipe, folder, resume=arguments.resume is not None, console=console)
+    if not PartialState().is_main_process:
+        return 0
     report = write_report(folder)
     if result.before is not None and result.after is not None:
         before, after = result.before.pass_at_k(1), result.after.pass_at_k(1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -147,8 +148,9 @@ class EncoderDecoderForward:
 
 
 def unwrap(model: Any) -> Any:
-    """The `PreTrainedModel` inside a `PeftModel`, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    """The `PreTrainedModel` inside a `DistributedDataParallel` and a `PeftModel`, or the model itself."""
+    inner = model.module if isinstance(model, DistributedDataParallel) else model
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
 @contextmanager
