@@ -108,6 +108,26 @@ def test_a_killed_process_resumes_to_the_same_numbers(warm_policy: Path, task_fi
 
 
 @pytest.mark.slow
+def test_two_processes_share_the_work(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+        *("-m", "linewise.cli.main", "train", "rltf", "--policy", str(warm_policy)),
+        *("--tasks", f"jsonl:{task_file}", "--steps", "2", "--precision", "no", "--workers", "1"),
+        *("--collection.tasks-per-step", "4", "--collection.sampling.max-new-tokens", "24"),
+        *("--buffer.capacity", "8", "--buffer.warmup", "8", "--update.samples-per-step", "16"),
+        *("--supervised.references-per-step", "2", "--evaluation.num-samples", "0", "--out", str(tmp_path / "run")),
+    ]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
+    checkpoint_folder = tmp_path / "run" / "checkpoints" / "step-000002"
+    assert {path.name for path in checkpoint_folder.glob("state-*.json")} == {"state-0.json", "state-1.json"}
+    rows = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
+    first = [row["task_id"] for row in rows if row["step"] == 1]
+    assert len(first) == 16, "eight programs of each process"
+    assert len(set(first)) == 4, "the processes visit different tasks"
+
+
+@pytest.mark.slow
 def test_ctrl_c_writes_a_checkpoint_and_exits_with_130(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "linewise.cli.main", "train", "rltf", "--policy", str(warm_policy)),
