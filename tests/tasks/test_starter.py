@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from linewise.tasks.starter import load_starter
+from linewise.tasks.starter import EASY, HARD, load_starter
 from linewise.types import CallTest, Task
 
 TASKS = load_starter()
@@ -92,9 +92,18 @@ def test_difficulties_are_mixed_alike_in_both_splits():
         levels[task.metadata["split"]][task.metadata["difficulty"]] += 1
     for split, counts in levels.items():
         share = {level: count / counts.total() for level, count in counts.items()}
-        assert set(share) == {"1", "2", "3"}, split
-        assert 0.50 <= share["1"] <= 0.70, split
+        assert set(share) == {"0", "1", "2", "3"}, split
+        assert 0.20 <= share["0"] <= 0.35, split
+        assert 0.40 <= share["1"] <= 0.50, split
         assert 0.05 <= share["3"] <= 0.15, split
+
+
+def test_the_sets_by_difficulty_are_the_whole():
+    easy, hard = load_starter(EASY), load_starter(HARD)
+    assert len(easy) >= 400
+    assert {task.id for task in easy} | {task.id for task in hard} == {task.id for task in TASKS}
+    assert len(easy) + len(hard) == len(TASKS)
+    assert {task.metadata["difficulty"] for task in easy} == {"0", "1"}
 
 
 def test_metadata():

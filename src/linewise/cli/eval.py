@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
 from linewise.rollout.prompts import PromptOptions, PromptStyle
 from linewise.tasks import load_tasks
+from linewise.training.seeds import subset
 from linewise.types import Policy, Sampling, Task
 
-DEFAULT_SPLITS = {"starter": "heldout"}
+DEFAULT_SPLITS = {"starter": "heldout", "starter-hard": "heldout"}
 """Sets of which only this split is evaluated unless a split is named: the rest is for training."""
 
 
@@ -45,7 +47,7 @@ class EvalArguments:
     prompts: PromptOptions = PromptOptions()
     """How a task becomes a prompt."""
     limit: int | None = None
-    """Only the first so many tasks."""
+    """Only this many tasks, drawn by the seed."""
     seed: int = 0
     workers: int | None = None
     """Programs judged at the same time; none means one per core."""
@@ -60,7 +62,7 @@ class EvalArguments:
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0."""
     settings = tyro.cli(EvalArguments, prog="linewise eval", args=arguments, config=(tyro.conf.EnumChoicesFromValues,))
-    tasks = load(settings.tasks)[: settings.limit]
+    tasks = subset(load(settings.tasks), settings.limit, settings.seed)
     if max(settings.k) > settings.num_samples:
         raise UserError(
             f"--k {max(settings.k)} needs at least as many samples and --num-samples is {settings.num_samples}: "
@@ -128,6 +130,7 @@ def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
 
     from linewise.policy.huggingface import load_policy
 
+    quiet_libraries()
     return load_policy(settings.policy, device="cuda" if torch.cuda.is_available() else "cpu")
 
 

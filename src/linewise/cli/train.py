@@ -9,6 +9,7 @@ from typing import Annotated, Generic
 import tyro
 from rich.console import Console
 
+from linewise.cli.quiet import quiet_libraries
 from linewise.credit.rltf import RLTF
 from linewise.errors import RunError, UserError
 from linewise.evaluation.evaluate import paired_difference
@@ -93,6 +94,7 @@ def run(arguments: TrainArguments[RLTF]) -> int:
 
     from linewise.training.run import train
 
+    quiet_libraries()
     console = Console()
     folder = arguments.resume or arguments.out
     assert folder is not None
@@ -105,7 +107,8 @@ def run(arguments: TrainArguments[RLTF]) -> int:
         change = paired_difference(result.before, result.after)
         console.print(
             f"held-out pass@1 {before.mean:.3f} -> {after.mean:.3f}, "
-            f"difference {change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}] (95 % interval over tasks)"
+            f"difference {change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]",
+            highlight=False,
         )
     console.print(f"policy: {folder / 'policy'}\nreport: {report}")
     return 0

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from linewise.errors import UserError
 from linewise.evaluation.intervals import Estimate, bootstrap_mean
@@ -135,6 +135,21 @@ def evaluate(
         num_tokens=sum(collection.num_tokens for collection in collections),
         seconds_generate=sum(collection.seconds_generate for collection in collections),
         seconds_judge=sum(collection.seconds_judge for collection in collections),
+    )
+
+
+def merged(parts: Sequence[Evaluation]) -> Evaluation:
+    """One evaluation of parts that were made side by side, by several processes, of different tasks.
+
+    Counts are summed; seconds are those of the slowest part.
+    """
+    return replace(
+        parts[0],
+        results=tuple(result for part in parts for result in part.results),
+        num_judge_errors=sum(part.num_judge_errors for part in parts),
+        num_tokens=sum(part.num_tokens for part in parts),
+        seconds_generate=max(part.seconds_generate for part in parts),
+        seconds_judge=max(part.seconds_judge for part in parts),
     )
 
 

@@ -13,6 +13,7 @@ from linewise.policy.huggingface_attention import use_sampling_attention
 from linewise.policy.huggingface_forward import CausalForward, EncoderDecoderForward, Forward, unwrap
 from linewise.policy.huggingface_generation import Generation, Job, Row, Rules
 from linewise.policy.huggingface_load import ensure_pad_token, load_model
+from linewise.policy.precision import has_native_bf16
 from linewise.policy.token_bytes import TokenBytes
 from linewise.types import Completion, Prompt, Sampling
 
@@ -23,8 +24,8 @@ SMALL_MODEL = 10_000_000
 class HuggingFacePolicy:
     """Samples from its own copy of a model's weights, so that collection and training do not disturb each other.
 
-    The copy holds merged weights (LoRA adapters included) in `dtype`: bfloat16, or float32 for models below 10 million
-    parameters. `update_from` brings it up to date.
+    The copy holds merged weights (LoRA adapters included) in `dtype`: by default bfloat16, but float32 for models
+    below 10 million parameters and on devices that would have to emulate bfloat16. `update_from` brings it up to date.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class HuggingFacePolicy:
         ensure_pad_token(tokenizer)
         base = unwrap(model)
         if dtype is None:
-            dtype = torch.float32 if base.num_parameters() < SMALL_MODEL else torch.bfloat16
+            small = base.num_parameters() < SMALL_MODEL
+            half = not small and has_native_bf16(torch.device(device or base.device))
+            dtype = torch.bfloat16 if half else torch.float32
         self.tokenizer = tokenizer
         self.max_batch_rows = max_batch_rows
         self._model = empty_copy(base, dtype=dtype, device=torch.device(device or base.device))

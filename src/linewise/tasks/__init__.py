@@ -1,6 +1,6 @@
 """Task sets, named as `NAME[@SPLIT][:PATH]`. One file per format; none imports torch. Manual: docs/task-format.md."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from linewise.tasks.humaneval import HUMANEVAL, load_humaneval
 from linewise.tasks.jsonl import load_jsonl
 from linewise.tasks.mbpp import MBPP, load_mbpp
 from linewise.tasks.odex import ODEX, load_odex
-from linewise.tasks.starter import load_starter
+from linewise.tasks.starter import EASY, HARD, load_starter
 from linewise.tasks.suggest import did_you_mean
 from linewise.types import Task
 
@@ -35,10 +35,15 @@ class TaskSet:
     """The split that the bare name means."""
 
 
-def _load_starter(path: Path | None) -> list[Task]:
-    if path is not None:
-        raise TaskError(f"the starter tasks are built in and take no path; got '{path}'. For a file use jsonl:{path}.")
-    return load_starter()
+def _load_starter(difficulties: Sequence[int]) -> Callable[[Path | None], list[Task]]:
+    def load(path: Path | None) -> list[Task]:
+        if path is not None:
+            raise TaskError(
+                f"the starter tasks are built in and take no path; got '{path}'. For a file use jsonl:{path}."
+            )
+        return load_starter(difficulties)
+
+    return load
 
 
 def _load_jsonl(path: Path | None) -> list[Task]:
@@ -56,9 +61,16 @@ def available_sets() -> tuple[TaskSet, ...]:
     return (
         TaskSet(
             name="starter",
-            description="small functions in families, made for a first run",
+            description="one-idea functions in families, made for a first run with a small model",
             splits=("train", "heldout"),
-            load=_load_starter,
+            load=_load_starter(EASY),
+            place=lambda: "built in",
+        ),
+        TaskSet(
+            name="starter-hard",
+            description="the same families with branches, loops, recursion and parsing, for larger models",
+            splits=("train", "heldout"),
+            load=_load_starter(HARD),
             place=lambda: "built in",
         ),
         TaskSet(

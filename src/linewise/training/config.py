@@ -97,8 +97,8 @@ class Recipe(Generic[CreditT_co]):
     evaluation: EvaluationOptions = EvaluationOptions()
     lora: LoraOptions = LoraOptions()
     """Low-rank adapters instead of full fine-tuning."""
-    precision: Literal["bf16", "no"] = "bf16"
-    """bf16 autocast over float32 master weights, or plain float32."""
+    precision: Literal["auto", "bf16", "no"] = "auto"
+    """bf16 autocast over float32 master weights, or plain float32 ("no"); auto is bf16 where the device computes in it."""
     save_every: int = 20
     """Steps between checkpoints."""
     keep_checkpoints: int = 2

@@ -12,7 +12,7 @@ import torch
 from accelerate.utils import gather_object
 
 from linewise.errors import NonFiniteLossError
-from linewise.evaluation.evaluate import Evaluation, evaluate
+from linewise.evaluation.evaluate import Evaluation, evaluate, merged
 from linewise.losses.aggregate import StepSize
 from linewise.rollout.buffer import Draw
 from linewise.rollout.records import sample_to_record
@@ -157,18 +157,21 @@ class Trainer:
             return None
         if path.exists():
             return Evaluation.from_json(path.read_text())
-        self.display.stage(f"evaluating step {step}", len(session.held_out) * options.num_samples)
+        process, count = session.accelerator.process_index, session.accelerator.num_processes
+        share = session.held_out[process::count]
+        self.display.stage(f"evaluating step {step}", len(share) * options.num_samples)
         # The same seed every time: before and after are compared under the same random numbers.
-        evaluation = evaluate(
+        part = evaluate(
             session.policy,
-            session.held_out,
+            share,
             session.judge,
             num_samples=options.num_samples,
             sampling=options.sampling,
-            seed=derive_seed(session.recipe.seed, "evaluate"),
+            seed=derive_seed(session.recipe.seed, "evaluate", process),
             prompts=session.recipe.collection.prompts,
             progress=self.display.advance,
         )
+        evaluation = merged(gather_object([part]))
         if session.accelerator.is_main_process:
             write_text(path, evaluation.to_json())
         estimate = evaluation.pass_at_k(1)

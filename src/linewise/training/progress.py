@@ -77,15 +77,13 @@ class LiveDisplay:
 
 def step_line(step: int, metrics: Mapping[str, float]) -> str:
     """One line with the numbers that people watch."""
-    get = metrics.get
+    nan = float("nan")
     seconds = sum(value for name, value in metrics.items() if name.startswith("seconds/"))
     return (
-        f"step {step:>4}  pass {get('rollout/pass_rate', float('nan')):.3f}"
-        f"  tests {get('rollout/tests_passed', float('nan')):.3f}"
-        f"  syntax {get('verdict/syntax_error', 0.0):.2f}  runtime {get('verdict/runtime_error', 0.0):.2f}"
-        f"  loss {get('loss/total', float('nan')):+.3f}  grad {get('grad_norm', 0.0):.2f}"
-        f"  entropy {get('entropy', 0.0):.2f}  buffer {get('buffer/fill', 0):.0f}"
-        f"  {get('tokens/sampled', 0):.0f} tokens  {seconds:.1f} s"
+        f"step {step:>4}  pass {metrics.get('rollout/pass_rate', nan):.3f}"
+        f"  tests {metrics.get('rollout/tests_passed', nan):.3f}"
+        f"  syntax {metrics.get('verdict/syntax_error', nan):.2f}"
+        f"  loss {metrics.get('loss/total', nan):+.2f}  grad {metrics.get('grad_norm', nan):.2f}  {seconds:.1f} s"
     )
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import ProjectConfiguration
 
@@ -13,6 +13,7 @@ from linewise.errors import RunError
 from linewise.judge import LocalJudge
 from linewise.policy.huggingface import HuggingFacePolicy
 from linewise.policy.huggingface_load import load_model
+from linewise.policy.precision import has_native_bf16
 from linewise.tasks import load_tasks
 from linewise.training.batch import Example
 from linewise.training.config import AnyRecipe
@@ -54,7 +55,7 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
     held_out = load_held_out_tasks(recipe, tasks)
     torch.manual_seed(derive_seed(recipe.seed, "torch") % 2**63)
     accelerator = Accelerator(
-        mixed_precision=recipe.precision,
+        mixed_precision=resolve_precision(recipe.precision),
         log_with=list(recipe.trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder.path), logging_dir=str(folder.path / "trackers")),
     )
@@ -86,6 +87,13 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
     finally:
         # Accelerate keeps its settings for the whole process; the next run may want another precision.
         AcceleratorState._reset_state()
+
+
+def resolve_precision(precision: str) -> str:
+    """The precision of a recipe in accelerate's words, "auto" decided by the device that this process will train on."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_native_bf16(PartialState().device) else "no"
 
 
 def load_training_tasks(specs: Sequence[str]) -> list[Task]:

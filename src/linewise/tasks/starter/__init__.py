@@ -18,31 +18,38 @@ docs/starter-tasks.md states the rules that the set keeps.
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from textwrap import indent
 from typing import Any
 
 from linewise.types import CallTest, Limits, Task
 
-__all__ = ["load_starter"]
+__all__ = ["EASY", "HARD", "load_starter"]
+
+EASY = (0, 1)
+"""Difficulties of the set `starter`: one operation, one idea."""
+HARD = (2, 3)
+"""Difficulties of the set `starter-hard`: several ideas, a branch or a loop; state, recursion, parsing."""
 
 LIMITS = Limits(cpu_seconds=0.5, total_cpu_seconds=1.0)
 """References take milliseconds; an endless loop must not cost more than what it teaches."""
 
 
-def load_starter() -> list[Task]:
-    """All starter tasks, ordered by topic, family and split.
+def load_starter(difficulties: Sequence[int] = (*EASY, *HARD)) -> list[Task]:
+    """The starter tasks of these difficulties, ordered by topic, family and split.
 
-    Each has the metadata `topic`, `family`, `split` ("train" or "heldout"), `difficulty` ("1" to "3"), `source` and
+    Each has the metadata `topic`, `family`, `split` ("train" or "heldout"), `difficulty` ("0" to "3"), `source` and
     `license`.
     """
+    wanted = {str(difficulty) for difficulty in difficulties}
     files = sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
     return [
         task
         for file in files
         if file.name.endswith(".toml")
         for task in _tasks(file.name.removesuffix(".toml"), tomllib.loads(file.read_text(encoding="utf-8")))
+        if task.metadata["difficulty"] in wanted
     ]
 
 
