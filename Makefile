@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check clean
 
-demo: $(READY)  ## RLTF on SmolLM2-135M with the starter tasks, about 15 minutes on 2 cores; writes runs/demo/report.html
+demo: $(READY)  ## RLTF on SmolLM2-135M with the starter tasks, 10 to 15 minutes on 2 cores; writes runs/demo/report.html
 	$(RUN)/linewise train rltf --policy smollm2-135m --tasks starter --out $(or $(OUT),runs/demo)
 
 test: $(READY)  ## all tests

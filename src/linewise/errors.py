@@ -12,6 +12,9 @@
 The command line prints a `LinewiseError` without a traceback and exits with 2. Any other exception is a bug of ours.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class LinewiseError(Exception):
     """Base class. The message gives the value, the rule and the remedy."""
@@ -43,3 +46,9 @@ class NonFiniteLossError(LinewiseError):
 
 class StorageError(LinewiseError):
     """Writing failed (disk full, no permission). What had been written before is still whole."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """For messages about unknown names: a sentence, with a space before it, that offers the closest; empty if none is."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -16,7 +16,7 @@ from linewise.credit.rltf import (
     fine_class,
     fine_span,
 )
-from linewise.credit.syntax import ends_inside_triple_quotes
+from linewise.rollout.pieces import ends_inside_triple_quotes
 from linewise.types import (
     CallTest,
     Completion,

@@ -14,7 +14,7 @@ from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
 from linewise.rollout.prompts import PromptOptions, PromptStyle
-from linewise.tasks import load_tasks
+from linewise.tasks import load_tasks, unique_tasks
 from linewise.training.seeds import subset
 from linewise.types import Policy, Sampling, Task
 
@@ -62,12 +62,8 @@ class EvalArguments:
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0."""
     settings = tyro.cli(EvalArguments, prog="linewise eval", args=arguments, config=(tyro.conf.EnumChoicesFromValues,))
+    check(settings)
     tasks = subset(load(settings.tasks), settings.limit, settings.seed)
-    if max(settings.k) > settings.num_samples:
-        raise UserError(
-            f"--k {max(settings.k)} needs at least as many samples and --num-samples is {settings.num_samples}: "
-            f"give --num-samples {max(settings.k)} or more."
-        )
     evaluation = run(settings, tasks)
     if settings.out is not None:
         try:
@@ -81,10 +77,27 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def check(settings: EvalArguments) -> None:
+    """Raises UserError for settings that could only fail after the sampling."""
+    if not settings.tasks:
+        raise UserError("--tasks names no task set: give at least one, such as --tasks starter.")
+    if not settings.k or min(settings.k) < 1:
+        raise UserError(f"--k is {' '.join(map(str, settings.k)) or 'empty'}: give one or more numbers from 1 on.")
+    if max(settings.k) > settings.num_samples:
+        raise UserError(
+            f"--k {max(settings.k)} needs at least as many samples and --num-samples is {settings.num_samples}: "
+            f"give --num-samples {max(settings.k)} or more."
+        )
+    if settings.limit is not None and settings.limit < 1:
+        raise UserError(f"--limit is {settings.limit}: give a number from 1 on, or leave it out for all tasks.")
+    if settings.out is not None and not settings.out.parent.is_dir():
+        raise UserError(f"--out {settings.out} lies in no folder that exists: make {settings.out.parent} first.")
+
+
 def load(specs: Sequence[str]) -> list[Task]:
     """The tasks of the sets, with the default split where there is one."""
     named = [f"{spec}@{DEFAULT_SPLITS[spec]}" if spec in DEFAULT_SPLITS else spec for spec in specs]
-    return [task for spec in named for task in load_tasks(spec)]
+    return unique_tasks(task for spec in named for task in load_tasks(spec))
 
 
 def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
@@ -121,6 +134,8 @@ def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
 def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
     """The policy that the settings name. Raises TaskError where `reference` meets a task without one."""
     if settings.policy in ANSWERS:
+        for task in tasks:  # a missing reference is said before the first sample
+            ANSWERS[settings.policy](task)
         from linewise.policy.scripted import ScriptedPolicy
 
         by_id = {task.id: task for task in tasks}
@@ -142,7 +157,9 @@ def answer_reference(task: Task) -> str:
 
 
 def answer_stub(task: Task) -> str:
-    """A function of the right name that returns None."""
+    """A function of the right name that returns None; for a script, a program that does nothing."""
+    if task.entry_point is None:
+        return "pass\n"
     return f"def {task.entry_point}(*args, **options):\n    return None\n"
 
 

@@ -3,14 +3,13 @@
 import json
 import sys
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from linewise.errors import UserError
+from linewise.errors import UserError, did_you_mean
 from linewise.judge.local import LocalJudge
 from linewise.judge.render import render_report, report_as_json
 from linewise.types import Task
@@ -72,6 +71,6 @@ def load_task(path: Path, task_id: str | None) -> Task:
     listed = ", ".join(list(tasks)[:NUM_LISTED]) + (", ..." if len(tasks) > NUM_LISTED else "")
     if task_id is None:
         raise UserError(f"{path} holds {len(tasks)} tasks ({listed}): choose one with --id ID.")
-    close = get_close_matches(task_id, tasks, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise UserError(f"{path} holds no task '{task_id}'.{hint} There are {len(tasks)}: {listed}.")
+    raise UserError(
+        f"{path} holds no task '{task_id}'.{did_you_mean(task_id, tasks)} There are {len(tasks)}: {listed}."
+    )

@@ -2,10 +2,9 @@
 
 import importlib
 import sys
-from difflib import get_close_matches
 
 from linewise import __version__
-from linewise.errors import LinewiseError
+from linewise.errors import LinewiseError, did_you_mean
 
 COMMANDS = {
     "train": "train a policy by a recipe, or resume a run",
@@ -41,9 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        close = get_close_matches(name, COMMANDS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        print(f"linewise: unknown command '{name}'.{hint}\n\n{usage()}", file=sys.stderr)
+        print(f"linewise: unknown command '{name}'.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
         return USAGE_ERROR
     try:
         command = importlib.import_module(f"linewise.cli.{name}")

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated
 
 import tyro
@@ -14,7 +13,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from linewise.errors import TaskError
+from linewise.errors import TaskError, did_you_mean
 from linewise.tasks import available_sets, load_tasks
 from linewise.tasks.check import TaskCheck, check_tasks, probes_of, show_test
 from linewise.tasks.jsonl import task_to_json
@@ -132,10 +131,10 @@ def find_task(tasks: Sequence[Task], task_id: str | None) -> Task:
     if task_id is None:
         return tasks[0]
     if task_id not in by_id:
-        close = get_close_matches(task_id, by_id, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
         listed = ", ".join(list(by_id)[:NUM_LISTED])
-        raise TaskError(f"there is no task '{task_id}'.{hint} There are {len(by_id)}, the first being {listed}.")
+        raise TaskError(
+            f"there is no task '{task_id}'.{did_you_mean(task_id, by_id)} There are {len(by_id)}, the first being {listed}."
+        )
     return by_id[task_id]
 
 

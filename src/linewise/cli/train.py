@@ -1,8 +1,6 @@
 """`linewise train RECIPE`: start or resume a run."""
 
-import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Generic
 
@@ -11,12 +9,13 @@ from rich.console import Console
 
 from linewise.cli.quiet import quiet_libraries
 from linewise.credit.rltf import RLTF
-from linewise.errors import RunError, UserError
+from linewise.errors import UserError, did_you_mean
 from linewise.evaluation.evaluate import paired_difference
 from linewise.evaluation.report import write_report
 from linewise.recipes.rltf import rltf
 from linewise.training.config import CreditT_co, Recipe
 from linewise.training.records import recipe_from_record
+from linewise.training.run_folder import RunFolder
 
 RECIPES = {"rltf": "online RL from multi-granularity unit-test feedback (arXiv:2307.04349)"}
 
@@ -39,9 +38,7 @@ def main(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in RECIPES:
-        close = get_close_matches(name, RECIPES, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise UserError(f"unknown recipe '{name}'.{hint} There are: {', '.join(RECIPES)}.")
+        raise UserError(f"unknown recipe '{name}'.{did_you_mean(name, RECIPES)} There are: {', '.join(RECIPES)}.")
     parsed = parse_arguments(name, rest, rltf())
     if parsed.resume is not None:
         # The settings of the run take the place of the recipe's defaults; only what is typed anew overrides them.
@@ -81,10 +78,7 @@ def parse_arguments(name: str, arguments: list[str], defaults: Recipe[RLTF]) -> 
 
 def saved_recipe(folder: Path) -> Recipe[RLTF]:
     """The recipe of an existing run."""
-    config = folder / "config.json"
-    if not config.exists():
-        raise RunError(f"{folder} holds no run to resume: there is no config.json. Start one with --out {folder}.")
-    return recipe_from_record(json.loads(config.read_text()), RLTF)
+    return recipe_from_record(RunFolder(path=folder).read_config(), RLTF)
 
 
 def run(arguments: TrainArguments[RLTF]) -> int:

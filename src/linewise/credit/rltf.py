@@ -29,8 +29,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from linewise.credit.syntax import ends_inside_triple_quotes
 from linewise.rollout.lines import program_tokens, tokens_of_line
+from linewise.rollout.pieces import ends_inside_triple_quotes
 from linewise.types import Credit, Floats, Group, Outcome, Report, Rollout, Verdict
 
 Mask = npt.NDArray[np.bool_]

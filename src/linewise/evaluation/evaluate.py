@@ -83,7 +83,7 @@ class Evaluation:
                     ),
                 }
             )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"this is no evaluation that `linewise eval --out` wrote: {error!r}") from error
 
 

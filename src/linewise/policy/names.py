@@ -1,10 +1,9 @@
 """From what a user writes after `--policy` to something that `from_pretrained` takes. No torch at import."""
 
 import re
-from difflib import get_close_matches
 from pathlib import Path
 
-from linewise.errors import PolicyError
+from linewise.errors import PolicyError, did_you_mean
 from linewise.policy.embedded import cache_folder, embedded_folder
 
 EMBEDDED = "smollm2-135m"
@@ -42,6 +41,4 @@ def resolve_policy(name: str) -> str:
 
 def suggestion(name: str) -> str:
     """A sentence with the built-in name that is nearest to `name`, and all of them."""
-    close = get_close_matches(name, (EMBEDDED, *TINY), n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    return f"{hint} Built-in policies: {', '.join((EMBEDDED, *TINY))}."
+    return f"{did_you_mean(name, (EMBEDDED, *TINY))} Built-in policies: {', '.join((EMBEDDED, *TINY))}."

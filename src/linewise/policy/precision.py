@@ -17,7 +17,7 @@ def has_native_bf16(device: torch.device) -> bool:
     """
     match device.type:
         case "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         case "cpu":
             return bool(NATIVE_CPU_FLAGS & cpu_flags())
         case _:

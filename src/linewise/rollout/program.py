@@ -13,24 +13,16 @@ Whether a program was *cut* is no question for this module: that is `Completion.
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 
+from linewise.rollout.pieces import PIECES
 from linewise.types import Program, Prompt
 
-_PIECES = re.compile(
-    r"""
-    \#[^\n\r]*                                                        # a comment
-    | (?P<quotes>\"\"\"|''') (?:\\.|(?!(?P=quotes)).)*+ (?:(?P=quotes))?   # a triple-quoted string, closed or not
-    | \"(?:\\.|[^\"\\\n\r])*+\"?
-    | '(?:\\.|[^'\\\n\r])*+'?
-    | \\(?:\r\n|\n|\r)                                                # a line joined to the next
-    | (?P<open>[(\[{]) | (?P<close>[)\]}])
-    | (?P<newline>\r\n|\n|\r)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-_STATEMENT = re.compile(r"(?:def|class|import|from|return|@|```)\b|@|```")
-_FENCE = re.compile(r"^[ \t]*```[^\n`]*(?:\n|\Z)", re.MULTILINE)
+_STATEMENT = re.compile(r"(?:(?:async[ \t]+)?def|class|import)[ \t]|return\s|from[ \t]+\S+[ \t]+import\b|@[^\W\d]|```")
+"""What begins a statement and continues no expression. A keyword counts once it is whole: `def` may become `default`."""
+_OPENING_FENCE = re.compile(r"^[ \t]*```[^\n`]*(?:\n|\Z)", re.MULTILINE)
+_CLOSING_FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
 _CODE_LINE = re.compile(r"^(?:def|class|import|from|async|@)\b|^@", re.MULTILINE)
 
 
@@ -39,14 +31,14 @@ def is_complete(prompt: Prompt, text: str) -> bool:
 
     Only a text whose last line has begun at column 0 can have completed a program: all others are answered at once.
     """
+    if prompt.fenced and "\n```" in text:  # a token may hold the fence and what follows it
+        return True
     last = text[text.rfind("\n") + 1 :]
     if not last or last[0].isspace() or len(last) == len(text):
         return False
     if prompt.header and _top_level(prompt.header, text) is not None:
         return True
-    if prompt.fenced:
-        return last.startswith("```")
-    return not prompt.header and _closed_block(text) is not None
+    return not prompt.header and not prompt.fenced and _closed_block(text) is not None
 
 
 def extract_program(prompt: Prompt, text: str) -> Program:
@@ -76,26 +68,25 @@ def _top_level(header: str, text: str) -> int | None:
     """Offset in `text` of the first line at column 0 after the header's function; None while there is none."""
     source = header + text
     depth = 0
-    for match in _PIECES.finditer(source):
+    for match in PIECES.finditer(source):
         if match["open"]:
             depth += 1
         elif match["close"]:
             depth = max(0, depth - 1)
         elif match["newline"] and match.end() >= len(header):
-            rest = source[match.end() : match.end() + 8]
-            if not rest or rest[0].isspace():
+            if match.end() == len(source) or source[match.end()].isspace():
                 continue
             # An unclosed bracket is an error, not an excuse: no expression goes on with a statement.
-            if depth == 0 or _STATEMENT.match(rest):
+            if depth == 0 or _STATEMENT.match(source, match.end()):
                 return match.end() - len(header)
     return None
 
 
 def _free_span(text: str) -> tuple[int, int]:
     """The program in a free answer: all of it if it parses, else its code block, else from its first line of code."""
-    if "```" not in text and _parses(text):
+    if _parses(text):
         return 0, len(text)
-    blocks = list(_blocks(text))
+    blocks = [(start, end) for start, end, _closed in _blocks(text)]
     if blocks:
         return next((block for block in blocks if _CODE_LINE.search(text, *block)), blocks[0])
     first = _CODE_LINE.search(text)
@@ -111,23 +102,27 @@ def _after_code(text: str, start: int) -> int:
     return next((end for end in reversed(ends) if text[start:end].strip() and _parses(text[start:end])), len(text))
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Insides of the text's code blocks; the last may be open."""
-    fences = list(_FENCE.finditer(text))
-    for index in range(0, len(fences), 2):
-        end = fences[index + 1].start() if index + 1 < len(fences) else len(text)
-        yield fences[index].end(), max(fences[index].end(), end)
+def _blocks(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Insides of the text's code blocks, and whether each is closed; only the last may be open."""
+    place = 0
+    while (opening := _OPENING_FENCE.search(text, place)) is not None:
+        closing = _CLOSING_FENCE.search(text, opening.end())
+        yield opening.end(), len(text) if closing is None else closing.start(), closing is not None
+        place = len(text) if closing is None else closing.end()
 
 
 def _closed_block(text: str) -> tuple[int, int] | None:
     """The first code block that is closed and defines something."""
-    closed = len(_FENCE.findall(text)) // 2
-    return next((block for block in list(_blocks(text))[:closed] if _CODE_LINE.search(text, *block)), None)
+    return next(
+        ((start, end) for start, end, closed in _blocks(text) if closed and _CODE_LINE.search(text, start, end)), None
+    )
 
 
 def _parses(source: str) -> bool:
     try:
-        ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # under `-W error` a doubtful escape would be a SyntaxError
+            ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

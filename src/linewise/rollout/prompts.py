@@ -37,6 +37,11 @@ class PromptOptions:
     num_examples: int = 0
     """Most example tests shown; hidden tests never are."""
 
+    def __post_init__(self) -> None:
+        """Refuses a number that slicing would count from the end."""
+        if self.num_examples < 0:
+            raise ValueError(f"prompts.num_examples={self.num_examples} must be 0 or more.")
+
 
 def build_prompt(task: Task, policy: Policy, options: PromptOptions) -> Prompt:
     """The prompt of a task.

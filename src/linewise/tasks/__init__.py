@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from linewise.errors import TaskError
+from linewise.errors import TaskError, did_you_mean
 from linewise.tasks.humaneval import HUMANEVAL, load_humaneval
 from linewise.tasks.jsonl import load_jsonl
 from linewise.tasks.mbpp import MBPP, load_mbpp
 from linewise.tasks.odex import ODEX, load_odex
 from linewise.tasks.starter import EASY, HARD, load_starter
-from linewise.tasks.suggest import did_you_mean
 from linewise.types import Task
 
-__all__ = ["TaskSet", "available_sets", "load_tasks"]
+__all__ = ["TaskSet", "available_sets", "load_tasks", "unique_tasks"]
 
 EVERY_SPLIT = "all"
 """Split of any set that selects nothing away."""
@@ -127,6 +126,15 @@ def load_tasks(spec: str) -> list[Task]:
         return tasks
     _check_split(chosen, dict.fromkeys(task.metadata["split"] for task in tasks if "split" in task.metadata), spec)
     return [task for task in tasks if task.metadata.get("split") == chosen]
+
+
+def unique_tasks(tasks: Iterable[Task]) -> list[Task]:
+    """The tasks, each once. Raises TaskError where two different tasks share an id, by which verdicts are kept."""
+    by_id: dict[str, Task] = {}
+    for task in tasks:
+        if by_id.setdefault(task.id, task) != task:
+            raise TaskError(f"two different tasks have the id '{task.id}'; rename one of them.")
+    return list(by_id.values())
 
 
 def _check_split(split: str, known: Iterable[str], spec: str) -> None:

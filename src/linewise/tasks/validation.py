@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from linewise.errors import TaskError
+from linewise.errors import TaskError, did_you_mean
 from linewise.tasks.literals import check_literal
-from linewise.tasks.suggest import did_you_mean
 from linewise.types import Limits
 
 LONGEST_VALUE = 80

@@ -1,8 +1,8 @@
 """`train`: one call that starts or resumes a run in a folder."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ def train(recipe: AnyRecipe, out: Path, *, resume: bool = False, console: Consol
     folder = RunFolder(path=out)
     if resume:
         check_same_recipe(folder, recipe)
-    elif folder.config.exists():
-        raise RunError(f"{out} already holds a run. Continue it with --resume {out}, or give another --out.")
+    else:
+        folder.check_free()
+    check_trackers(recipe.trackers)
     with open_session(recipe, folder) as session:
         main = session.accelerator.is_main_process
         if main and not resume:
@@ -67,11 +68,7 @@ def restore(session: Session) -> RunState:
 
 def check_same_recipe(folder: RunFolder, recipe: AnyRecipe) -> None:
     """Raises RunError unless the folder holds a run of this recipe, but for the settings in FREE_TO_CHANGE."""
-    if not folder.config.exists():
-        raise RunError(
-            f"{folder.path} holds no run to resume: there is no config.json. Start one with --out {folder.path}."
-        )
-    then = json.loads(folder.config.read_text())
+    then = folder.read_config()
     now = recipe_to_record(recipe)
     for name in now:
         if name not in FREE_TO_CHANGE and then.get(name) != now[name]:
@@ -79,6 +76,16 @@ def check_same_recipe(folder: RunFolder, recipe: AnyRecipe) -> None:
                 f"the run in {folder.path} has {name} = {then.get(name)}, not {now[name]}: a resumed run must be the same "
                 f"run. Drop the override, or start a new run with --out. Free to change are: {', '.join(FREE_TO_CHANGE)}."
             )
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises RunError for a tracker whose package is missing; accelerate would leave it out without a word."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise RunError(
+            f"--trackers {' '.join(missing)} needs a package that is not installed: pip install {' '.join(missing)}, or "
+            "leave the tracker out."
+        )
 
 
 @contextmanager

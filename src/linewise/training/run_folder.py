@@ -54,14 +54,33 @@ class RunFolder:
         """The resolved recipe."""
         return self.path / "config.json"
 
-    def create(self, recipe: Mapping[str, Any]) -> None:
-        """Make the folder and record what the run is. Raises RunError if a run is there already."""
+    def check_free(self) -> None:
+        """Raises RunError if a run is there already, or if the path leads through a file."""
         if self.config.exists():
             raise RunError(
                 f"{self.path} already holds a run. Continue it with --resume {self.path}, or give another --out."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.evaluations.mkdir(exist_ok=True)
+        for place in (self.path, *self.path.parents):
+            if place.exists() and not place.is_dir():
+                raise RunError(f"{self.path} cannot be a run's folder, since {place} is a file: give another --out.")
+
+    def read_config(self) -> dict[str, Any]:
+        """The record of the recipe. Raises RunError where there is no run, or its config is broken."""
+        try:
+            record: dict[str, Any] = json.loads(self.config.read_text())
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} holds no run to resume: there is no config.json. Start one with --out {self.path}."
+            ) from error
+        except ValueError as error:
+            raise RunError(f"{self.config} is broken ({error}): restore it, or start a new run with --out.") from error
+        return record
+
+    def create(self, recipe: Mapping[str, Any]) -> None:
+        """Make the folder and record what the run is."""
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.evaluations.mkdir(exist_ok=True)
         write_text(self.config, json.dumps(recipe, indent=2))
         write_text(self.path / "environment.json", json.dumps(environment(), indent=2))
 

@@ -14,7 +14,7 @@ from linewise.judge import LocalJudge
 from linewise.policy.huggingface import HuggingFacePolicy
 from linewise.policy.huggingface_load import load_model
 from linewise.policy.precision import has_native_bf16
-from linewise.tasks import load_tasks
+from linewise.tasks import load_tasks, unique_tasks
 from linewise.training.batch import Example
 from linewise.training.config import AnyRecipe
 from linewise.training.learner import Learner
@@ -99,7 +99,7 @@ def resolve_precision(precision: str) -> str:
 def load_training_tasks(specs: Sequence[str]) -> list[Task]:
     """The tasks of several sets; a set that has splits and names none means its training split."""
     tasks = [task for spec in specs for task in in_split(load_tasks(spec), "train")]
-    return unique(tasks)
+    return unique_tasks(tasks)
 
 
 def load_held_out_tasks(recipe: AnyRecipe, training: Sequence[Task]) -> list[Task]:
@@ -108,10 +108,10 @@ def load_held_out_tasks(recipe: AnyRecipe, training: Sequence[Task]) -> list[Tas
     if not options.num_samples:
         return []
     if options.tasks:
-        tasks = unique([task for spec in options.tasks for task in load_tasks(spec)])
+        tasks = unique_tasks([task for spec in options.tasks for task in load_tasks(spec)])
     else:
         unsplit = [spec.split("@")[0] if ":" not in spec else spec for spec in recipe.tasks]
-        tasks = unique([task for spec in unsplit for task in in_split(load_tasks(spec), "heldout", "test")])
+        tasks = unique_tasks([task for spec in unsplit for task in in_split(load_tasks(spec), "heldout", "test")])
     trained = {task.id for task in training}
     tasks = [task for task in tasks if task.id not in trained]
     if not tasks:
@@ -127,12 +127,3 @@ def in_split(tasks: Sequence[Task], *names: str) -> list[Task]:
     """The tasks of these splits; all of them where the set has no such split."""
     chosen = [task for task in tasks if task.metadata.get("split") in names]
     return chosen or ([] if any("split" in task.metadata for task in tasks) and "train" not in names else list(tasks))
-
-
-def unique(tasks: Sequence[Task]) -> list[Task]:
-    """The tasks, each id once. Raises RunError where two different tasks share an id."""
-    by_id: dict[str, Task] = {}
-    for task in tasks:
-        if by_id.setdefault(task.id, task) != task:
-            raise RunError(f"two different tasks have the id '{task.id}'; rename one of them.")
-    return list(by_id.values())

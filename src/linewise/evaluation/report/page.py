@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from linewise.errors import RunError, StorageError
+from linewise.errors import RunError, StorageError, UserError
 from linewise.evaluation.evaluate import Evaluation, paired_difference
 from linewise.evaluation.report.charts import Series, line_chart, stacked_bars
 from linewise.evaluation.report.samples import draw_samples
@@ -37,7 +37,7 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     out = out or run_folder / "report.html"
     page = render(run_folder)
     try:
-        out.write_text(page, encoding="utf-8")
+        out.write_text(page, encoding="utf-8", errors="backslashreplace")  # a message may hold lone surrogates
     except OSError as error:
         raise StorageError(f"could not write {out}: {error.strerror}. Choose another --out.") from error
     return out
@@ -187,7 +187,10 @@ def read_evaluations(run_folder: Path, notes: list[str]) -> dict[int, Evaluation
     """Number of updates -> evaluation."""
     found = {}
     for path in sorted((run_folder / "evaluations").glob("step-*.json")):
-        found[int(path.stem.removeprefix("step-"))] = Evaluation.from_json(path.read_text(encoding="utf-8"))
+        try:
+            found[int(path.stem.removeprefix("step-"))] = Evaluation.from_json(path.read_text(encoding="utf-8"))
+        except UserError:
+            notes.append(f"evaluations/{path.name} is broken and was left out.")
     if len(found) < 2:
         notes.append("There are not two evaluations yet, so there is no before and after.")
     return found
