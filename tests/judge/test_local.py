@@ -1,5 +1,6 @@
 """The judge as a service: order, workers, faults of its own, and nothing left behind."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -58,6 +59,95 @@ def test_results_come_in_order_from_all_workers() -> None:
         reports = list(judge.run_many(numbered(number) for number in range(60)))
     assert all(isinstance(report, Report) and report.passed for report in reports)
     assert len(reports) == 60
+
+
+def mixed(count: int) -> Iterator[tuple[Task, str]]:
+    """Quick programs behind one that takes all of its time."""
+    yield ONE, "while True: pass"
+    for number in range(1, count):
+        yield numbered(3 * number)
+
+
+def test_unordered_results_come_as_they_are_there() -> None:
+    with LocalJudge(workers=2) as judge:
+        results = list(judge.run_unordered(mixed(40)))
+    places = [place for place, _ in results]
+    assert sorted(places) == list(range(40))
+    assert places.index(0) > 3, "the endless loop held up the others"
+    for place, report in results:
+        assert isinstance(report, Report)
+        assert report.passed == (place != 0)
+
+
+def test_unordered_takes_no_more_than_its_window() -> None:
+    taken = 0
+
+    def programs() -> Iterator[tuple[Task, str]]:
+        nonlocal taken
+        for number in range(10_000):
+            taken += 1
+            yield numbered(3 * number)
+
+    with LocalJudge(workers=1) as judge:
+        stream = judge.run_unordered(programs())
+        for _ in range(3):
+            next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        assert taken < 100
+        assert judge.run(ONE, RIGHT).passed
+
+
+def test_a_coroutine_judges_while_others_go_on() -> None:
+    async def tick() -> int:
+        ticks = 0
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+            if finished.is_set():
+                return ticks
+
+    async def work(judge: LocalJudge) -> tuple[int, Report, dict[int, Report | JudgeError]]:
+        ticking = asyncio.create_task(tick())
+        one = await judge.run_async(ONE, "while True: pass")
+        many = {place: result async for place, result in judge.run_many_async(mixed(100))}
+        finished.set()
+        return await ticking, one, many
+
+    finished = asyncio.Event()
+    with LocalJudge(workers=2) as judge:
+        ticks, one, many = asyncio.run(work(judge))
+    assert ticks > 10, "the judge blocked the event loop"
+    assert one.verdict is Verdict.TIMEOUT
+    assert sorted(many) == list(range(100))
+    assert [place for place, report in many.items() if not (isinstance(report, Report) and report.passed)] == [0]
+
+
+def test_a_cancelled_coroutine_gives_up_its_programs() -> None:
+    async def work(judge: LocalJudge) -> None:
+        jobs = [asyncio.create_task(judge.run_async(ONE, "while True: pass")) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        for job in jobs:
+            job.cancel()
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True)
+        )
+        started = time.monotonic()
+        assert (await judge.run_async(ONE, RIGHT)).passed
+        assert time.monotonic() - started < 4, "the cancelled programs were run all the same"
+
+    with LocalJudge(workers=1) as judge:
+        asyncio.run(work(judge))
+
+
+def test_a_judge_closed_meanwhile_is_a_judge_error_in_a_coroutine() -> None:
+    async def work(judge: LocalJudge) -> None:
+        jobs = [asyncio.create_task(judge.run_async(ONE, "while True: pass")) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(judge.close)
+        assert all(isinstance(end, JudgeError) for end in await asyncio.gather(*jobs, return_exceptions=True))
+
+    with LocalJudge(workers=1) as judge:
+        asyncio.run(work(judge))
 
 
 def test_programs_are_taken_in_as_results_are_taken_out() -> None:

@@ -1,11 +1,13 @@
 """The judge of this machine: one zygote on each core."""
 
+import asyncio
 import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -77,6 +79,59 @@ class LocalJudge:
             for future in pending:
                 future.cancel()
 
+    def run_unordered(self, programs: Iterable[tuple[Task, str]]) -> Iterator[tuple[int, Report | JudgeError]]:
+        """Like `run_many`, but each result comes as soon as it is there, with the place of its program in `programs`.
+
+        One endless loop then holds up nothing. `programs` is read no further ahead than in `run_many`.
+        """
+        pending: dict[Future[Report], int] = {}
+        try:
+            for place, (task, program) in enumerate(programs):
+                pending[self._submit(task, program)] = place
+                if len(pending) >= WINDOW * self.workers:
+                    wait(pending, return_when=FIRST_COMPLETED)
+                for future in [future for future in pending if future.done()]:
+                    yield pending.pop(future), _settled(future)
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    yield pending.pop(future), _settled(future)
+        finally:
+            for future in pending:
+                future.cancel()
+
+    async def run_async(self, task: Task, program: str) -> Report:
+        """`run` for asyncio: other coroutines go on meanwhile. Cancelling it gives up a program that waits for its turn."""
+        future = self._submit(task, program)
+        waiter = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait([waiter])
+        finally:
+            _hear(waiter)
+        return _result(future)
+
+    async def run_many_async(
+        self, programs: Iterable[tuple[Task, str]]
+    ) -> AsyncIterator[tuple[int, Report | JudgeError]]:
+        """`run_unordered` for asyncio, with the same back-pressure."""
+        pending: dict[asyncio.Future[Report], tuple[int, Future[Report]]] = {}
+        jobs = enumerate(programs)
+        more = True
+        try:
+            while more or pending:
+                for place, (task, program) in islice(jobs, WINDOW * self.workers - len(pending)):
+                    future = self._submit(task, program)
+                    pending[asyncio.wrap_future(future)] = (place, future)
+                more = len(pending) == WINDOW * self.workers
+                if pending:
+                    done, _rest = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                    for waiter in done:
+                        place, future = pending.pop(waiter)
+                        _hear(waiter)
+                        yield place, _settled(future)
+        finally:
+            for waiter in pending:
+                _hear(waiter)
+
     def close(self) -> None:
         """End all processes. A program that is being judged gets a `JudgeError`."""
         self._closed = True
@@ -107,6 +162,12 @@ class LocalJudge:
         if worker is None:
             worker = self._local.worker = self._idle.popleft()
         return worker
+
+
+def _hear(waiter: asyncio.Future[Report]) -> None:
+    """Cancel a future that is not done, and with it its program; take note of an exception, or asyncio would log it."""
+    if not waiter.cancel() and not waiter.cancelled():
+        waiter.exception()
 
 
 def _result(future: Future[Report]) -> Report:
