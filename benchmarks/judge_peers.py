@@ -154,10 +154,7 @@ def speed_of(
             wrong += run() is not case.passes
 
     try:
-        if case.slow:
-            speed = measure_once(many, end)
-        else:
-            speed = measure(many, seconds=seconds, workers=1, end=end)
+        speed = measure_once(many, end) if case.slow else measure(many, seconds=seconds, workers=1, end=end)
     except Exception as error:  # noqa: BLE001  a peer that cannot run here is a row that says so
         return f"failed: {type(error).__name__}"
     note = "  WRONG VERDICT" if wrong else ""
