@@ -13,6 +13,7 @@ import pytest
 from linewise.errors import RunError, StorageError
 from linewise.evaluation.evaluate import Evaluation, TaskResult
 from linewise.evaluation.report import write_report
+from linewise.evaluation.report.charts import y_ticks
 from linewise.rollout.prompts import PromptOptions
 from linewise.rollout.records import sample_to_record
 from linewise.types import (
@@ -329,3 +330,17 @@ def test_a_step_whose_judge_failed_has_gaps_not_errors(tmp_path: Path) -> None:
     page = page_of(folder)
     assert "updates 3" in page.shown
     assert page.tags["svg"] == 9
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0, 0.611, [0, 0.2, 0.4, 0.6]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (-52.5, 15.8, [-40, -20, 0]),
+        (0, 4e-5, [0, 1e-5, 2e-5, 3e-5, 4e-5]),
+        (0, 64, [0, 20, 40, 60]),
+    ],
+)
+def test_ticks_are_round_numbers(low: float, high: float, ticks: list[float]) -> None:
+    assert y_ticks(low, high) == pytest.approx(ticks)

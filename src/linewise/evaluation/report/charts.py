@@ -1,5 +1,6 @@
 """Charts as SVG text: enough for a report, nothing that needs a library or the network."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -112,8 +113,7 @@ def stacked_bars(xs: Sequence[float], layers: Sequence[Series], *, x_title: str,
 def axes(scale: Scale, x_title: str, y_title: str) -> str:
     """Grid, ticks and titles."""
     parts = []
-    for step in range(5):
-        y = scale.y_low + (scale.y_high - scale.y_low) * step / 4
+    for y in y_ticks(scale.y_low, scale.y_high):
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{scale.y(y):.1f}" y2="{scale.y(y):.1f}"/>'
             f'<text x="{LEFT - 6}" y="{scale.y(y) + 4:.1f}" text-anchor="end">{y:.3g}</text>'
@@ -125,6 +125,17 @@ def axes(scale: Scale, x_title: str, y_title: str) -> str:
         f'<text transform="translate(13 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(y_title)}</text>'
     )
     return "".join(parts)
+
+
+def y_ticks(low: float, high: float) -> list[float]:
+    """Three to seven round numbers between two: multiples of 1, 2 or 5 times a power of ten. Example: 0, 0.2, 0.4, 0.6."""
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    every = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    # Not a sum of steps, whose rounding errors would show.
+    return [
+        round(index * every, 12) for index in range(math.ceil(low / every - 1e-9), math.floor(high / every + 1e-9) + 1)
+    ]
 
 
 def x_ticks(low: float, high: float) -> list[int]:
