@@ -16,7 +16,7 @@ def empty(box: Path) -> None:
     """Remove everything in `box`. Nothing may be running that changes it. Raises OSError if it is no folder."""
     top = os.open(box, FOLDER)
     try:
-        names = os.listdir(top)
+        names = os.listdir(top)  # noqa: PTH208  `iterdir` takes no descriptor
         if names:
             _empty(top, names)
     finally:
@@ -34,7 +34,7 @@ def _empty(top: int, names: list[str]) -> None:
         os.chmod(name, 0o700, dir_fd=top)  # it is a folder, so no link is followed
         folder = os.open(name, FOLDER, dir_fd=top)
         try:
-            for entry in os.listdir(folder):
+            for entry in os.listdir(folder):  # noqa: PTH208
                 if stat.S_ISDIR(os.stat(entry, dir_fd=folder, follow_symlinks=False).st_mode):
                     moved += 1
                     names.append(f"{prefix}-{moved}")

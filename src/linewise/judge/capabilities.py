@@ -73,7 +73,7 @@ class Capabilities:
     def choose(self, *, minimum: Tier, unsafe: bool) -> Tier:
         """The tier that a judge uses. Raises `JudgeError` rather than go below `minimum`, or to T3 without `unsafe`."""
         best = self.best
-        if best is Tier.T3 and unsafe or best is not Tier.T3 and best.at_least(minimum):
+        if (best is Tier.T3 and unsafe) or (best is not Tier.T3 and best.at_least(minimum)):
             return best
         missing = "; ".join(f"{tier}: {reason}" for tier, reason in self.reasons.items() if reason is not None)
         minimum = minimum if minimum.at_least(Tier.T2G) else Tier.T2G

@@ -20,7 +20,7 @@ READ_ONLY, NO_SUID, NO_DEVICES, NO_EXEC = 1, 2, 4, 8
 """Flags of mount(2) and attributes of mount_setattr(2) alike."""
 BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000
 AT_RECURSIVE, DETACH = 0x8000, 2
-BOX = Path("/tmp")  # noqa: S108  a folder of the new world, where `tempfile` looks first
+BOX = Path("/tmp")
 BOX_BYTES, BOX_FILES = 64 << 20, 4096
 INNER_PROGRAM_ID = 1
 """The user id of programs inside, where the zygote may map a second one."""

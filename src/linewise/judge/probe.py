@@ -60,7 +60,7 @@ def in_child(work: Callable[[], str | None]) -> str | None:
         finally:
             os._exit(0)
     os.close(sink)
-    with open(source, "rb") as file:
+    with os.fdopen(source, "rb") as file:
         answer = file.read().decode("utf-8", "replace")
     os.waitpid(pid, 0)
     return answer or None
