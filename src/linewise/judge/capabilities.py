@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -13,6 +14,8 @@ from linewise.errors import JudgeError, UserError
 
 UNSAFE_VARIABLE = "LINEWISE_JUDGE_UNSAFE"
 """Set to 1, it means `unsafe=True` for every judge that is not told otherwise."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
+"""The whole environment of a zygote and of the programs, and of the probe."""
 PROBE_SECONDS = 60.0
 
 
@@ -119,6 +122,8 @@ def probe() -> Capabilities:
             timeout=PROBE_SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
+            cwd=tempfile.gettempdir(),
+            env=ENVIRONMENT,
             start_new_session=True,
         )
         found = json.loads(done.stdout)

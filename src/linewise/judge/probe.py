@@ -71,7 +71,7 @@ def attempt(tier: str, libraries: list[str]) -> str | None:
     from linewise.judge import box
     from linewise.judge.isolation import Isolation
 
-    scratch = Path(tempfile.mkdtemp(prefix="linewise-probe-"))
+    scratch = Path(tempfile.mkdtemp(prefix="linewise-probe-", dir=Path.cwd()))
     try:
         os.chdir(scratch)
         isolation = Isolation(tier, map(Path, libraries))

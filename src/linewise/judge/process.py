@@ -15,12 +15,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from linewise.judge import box
-from linewise.judge.capabilities import Tier
+from linewise.judge.capabilities import ENVIRONMENT, Tier
 from linewise.judge.transcript import Ending, Stop, Transcript
 from linewise.judge.wire import ENDED, KILL, READY, RUN, STARTED
 
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
-"""The whole environment of a zygote and of the programs."""
 START_SECONDS = 60.0
 """How long a zygote may take to become ready on a crowded machine."""
 ANSWER_SECONDS = 20.0

@@ -19,8 +19,7 @@ PACKAGES = re.compile(r"(site|dist)-packages")
 def library_folders() -> list[Path]:
     """Where the standard library lies."""
     folders = {Path(entry).resolve() for entry in sys.path if entry and Path(entry).is_dir()}
-    own = Path(__file__).resolve().parent
-    return sorted(path for path in folders if path != own and not PACKAGES.search(str(path)))
+    return sorted(path for path in folders if not PACKAGES.search(str(path)))
 
 
 def package_folders(folders: Iterable[Path]) -> list[Path]:
