@@ -116,7 +116,7 @@ def test_a_second_fault_is_a_judge_error_and_never_a_verdict() -> None:
 
 def test_a_zygote_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with LocalJudge(workers=1) as judge, pytest.raises(JudgeError, match="did not start"):
+    with unsafe_judge_of_one() as judge, pytest.raises(JudgeError, match="did not start"):
         judge.run(ONE, RIGHT)
 
 
