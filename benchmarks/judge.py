@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from linewise.judge import LocalJudge
+from linewise.judge.capabilities import Tier, probe
 from linewise.types import AssertTest, CallTest, Limits, Task, TestCase, Verdict
 
 DATA = Path(os.environ.get("LINEWISE_DATA", Path(__file__).parents[1] / "../shared/data"))
@@ -125,6 +127,46 @@ def measure_subprocess(task: Task, program: str, *, seconds: float) -> Speed:
     return measure(run, seconds=seconds, workers=1, end=lambda: None)
 
 
+def compare_tiers(case: Case, *, rounds: int, count: int) -> dict[Tier, float]:
+    """CPU milliseconds for each program under each tier that is available here: the median of interleaved rounds.
+
+    The children's own time comes from their reports, the parent's and the zygotes' from the kernel.
+    """
+    available = [tier for tier, reason in probe().reasons.items() if reason is None]
+    judges = {tier: LocalJudge(workers=1, tier=tier, unsafe=True) for tier in available}
+    found: dict[Tier, list[float]] = {tier: [] for tier in available}
+    for judge in judges.values():
+        judge.run(case.task, case.program)
+    for _ in range(rounds):
+        for tier, judge in judges.items():
+            before = busy_seconds()
+            for report in judge.run_many([(case.task, case.program)] * count):
+                if isinstance(report, Exception) or report.verdict is not case.verdict or report.tier != tier:
+                    raise SystemExit(f"expected {case.verdict} under {tier}, got {report}")
+            found[tier].append((busy_seconds() - before) / count * 1000)
+    for judge in judges.values():
+        judge.close()
+    return {tier: statistics.median(values) for tier, values in found.items()}
+
+
+def busy_seconds() -> float:
+    """CPU time of this process and of all below it, those that were waited for included."""
+    parents: dict[int, list[tuple[int, int]]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append((int(folder.name), sum(map(int, fields[11:15]))))
+    ticks, front = 0, [os.getpid()]
+    while front:
+        below = parents.get(front.pop(), [])
+        ticks += sum(used for _, used in below)
+        front += [pid for pid, _ in below]
+    return ticks / os.sysconf("SC_CLK_TCK") + time.process_time()
+
+
 def mbpp(path: Path) -> list[tuple[Task, str]]:
     """All references; assertions of the form `f(x) == literal` become call tests."""
     rows = map(json.loads, path.read_text().splitlines())
@@ -174,18 +216,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="about how long each measurement takes")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of 100 programs for the comparison of tiers")
+    parser.add_argument("--only-tiers", action="store_true", help="compare the tiers and end")
     options = parser.parse_args()
     print(f"CPython {platform.python_version()}, {len(os.sched_getaffinity(0))} cores, {options.workers} worker(s)\n")
     print(f"{'program':<28}{'programs/s per worker':>24}{'CPU ms/program':>18}")
-    for case in CASES:
+    for case in () if options.only_tiers else CASES:
         speed = measure_judge(
             [(case.task, case.program)], case.verdict, seconds=options.seconds, workers=options.workers
         )
         print(f"{case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")
-    for case in (CASES[0], CASES[4]):
+    for case in () if options.only_tiers else (CASES[0], CASES[4]):
         speed = measure_subprocess(case.task, case.program, seconds=options.seconds)
         print(f"{'subprocess.run: ' + case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")
+    tiers = compare_tiers(CASES[0], rounds=options.rounds, count=100)
+    print(f"\n{'tier, program right':<28}{'CPU ms/program':>24}{'against T3':>18}")
+    for tier, cpu_ms in tiers.items():
+        print(f"{tier:<28}{cpu_ms:>24.2f}{cpu_ms / tiers[Tier.T3]:>18.2f}")
     path = DATA / "mbpp/mbpp.jsonl"
+    if options.only_tiers:
+        return
     if path.is_file():
         judge_all(mbpp(path), options.workers)
     else:

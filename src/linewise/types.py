@@ -223,6 +223,8 @@ class Report:
     """One for each test of the task, in order. A syntax error stands in every one of them."""
     trust: Trust = Trust.VALUES
     """The weakest level among the tests."""
+    tier: str = ""
+    """The isolation under which it ran: T1, T2, T2g or T3 (docs/judge.md); empty where nobody said."""
     executed_lines: frozenset[int] | None = None
     """1-based lines that ran; None where they were not recorded."""
     cpu_seconds: float = 0.0

@@ -121,3 +121,21 @@ def test_help_explains_the_arguments(capsys: pytest.CaptureFixture[str]) -> None
     assert "--tests" in out
     assert "PROGRAM.py" in out
     assert "holds the program" in out
+
+
+def test_the_tiers_of_isolation_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--capabilities", "--json"]) in (0, 1)
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["tiers"]) == ["T1", "T2", "T2g", "T3"]
+    assert all(tier["available"] is (tier["reason"] is None) for tier in found["tiers"].values())
+    code = main(["judge", "--capabilities"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert code == (1 if found["best"] == "T3" else 0)
+    assert f"Programs run under {found['best']}" in out or "No program is run without --unsafe" in out
+    for name, tier in found["tiers"].items():
+        assert f"{name} yes" in out or not tier["available"]
+
+
+def test_program_and_tests_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge"]) == 2
+    assert "--capabilities" in capsys.readouterr().err

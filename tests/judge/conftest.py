@@ -11,3 +11,10 @@ from linewise.judge import LocalJudge
 def judge() -> Iterator[LocalJudge]:
     with LocalJudge(workers=1) as judge:
         yield judge
+
+
+@pytest.fixture(scope="session")
+def unsafe_judge() -> Iterator[LocalJudge]:
+    """A judge under which programs can fork, write anywhere and signal their zygote."""
+    with LocalJudge(workers=1, tier="T3", unsafe=True) as judge:
+        yield judge

@@ -1,6 +1,6 @@
 """Programs that attack their own grader: the verdict stays true, the next program is judged right, nothing is left.
 
-What only namespaces, seccomp or Landlock can stop is listed in docs/judge.md and not tested here.
+These hold under every tier; what namespaces, seccomp and Landlock refuse is in test_sandbox.py.
 """
 
 import os
@@ -127,7 +127,9 @@ def test_printing_the_first_line_is_not_enough(judge: LocalJudge) -> None:
     assert verdicts(judge.run(task, "print('1\\n2\\n3\\n4')")) == [Verdict.FAILED]
 
 
-def test_expected_values_are_nowhere_in_the_child(judge: LocalJudge) -> None:
+@pytest.mark.parametrize("tier", ["judge", "unsafe_judge"])
+def test_expected_values_are_nowhere_in_the_child(tier: str, request: pytest.FixtureRequest) -> None:
+    judge = request.getfixturevalue(tier)
     program = """
 import gc, sys
 def f(n):
@@ -140,10 +142,12 @@ def f(n):
     for thing in gc.get_objects():
         if isinstance(thing, (dict, list, tuple)):
             found.add(repr(thing))
-    with open("/proc/self/environ") as file:
-        found.add(file.read())
-    with open("/proc/self/cmdline") as file:
-        found.add(file.read())
+    for name in ("environ", "cmdline"):
+        try:
+            with open("/proc/self/" + name) as file:
+                found.add(file.read())
+        except OSError:
+            pass
     return any("".join(reversed("546372819")) in text for text in found)
 """
     report = judge.run(Task(id="t", prompt="", tests=(CallTest(call="f(1)", expected="918273645"),)), program)
@@ -197,7 +201,7 @@ def test_stopping_itself_strikes_the_wall_limit(judge: LocalJudge) -> None:
 
 
 @pytest.mark.parametrize("escape", ["", "os.setsid()", "os.setsid()\n    if os.fork(): os._exit(0)"])
-def test_descendants_are_killed_with_the_program(judge: LocalJudge, escape: str, tmp_path: Path) -> None:
+def test_descendants_are_killed_with_the_program(unsafe_judge: LocalJudge, escape: str, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     program = f"""
 import os, time
@@ -209,27 +213,28 @@ if os.fork() == 0:
 while not os.path.exists({str(note)!r}) or not open({str(note)!r}).read(): time.sleep(0.001)
 def f(n): return 2
 """
-    assert verdicts(judge.run(F, program)) == [Verdict.PASSED, Verdict.FAILED]
+    assert verdicts(unsafe_judge.run(F, program)) == [Verdict.PASSED, Verdict.FAILED]
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
 
 
-def test_a_fork_of_the_program_cannot_answer_for_it(judge: LocalJudge) -> None:
+def test_a_fork_of_the_program_cannot_answer_for_it(unsafe_judge: LocalJudge) -> None:
     program = "import os\ndef f(n):\n    os.fork()\n    return 3"
-    assert Verdict.PASSED not in verdicts(judge.run(F, program))
+    assert Verdict.PASSED not in verdicts(unsafe_judge.run(F, program))
 
 
 def test_files_are_not_left_for_the_next_program(judge: LocalJudge) -> None:
     write = "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nopen('d', 'w')\nos.symlink('/etc', 'e')"
-    assert judge.run(F, write + "\nos.chmod('a', 0)\ndef f(n): return 2").num_passed == 1
+    assert judge.run(F, write + "\nos.mkdir('f', 0)\ndef f(n): return 2").num_passed == 1
     look = judge.run(F, "import os\ndef f(n): return os.listdir()").outcomes[0]
     assert look.actual == "[]"
     assert Path("/etc").is_dir()
 
 
-def test_a_removed_working_folder_is_replaced(judge: LocalJudge) -> None:
-    judge.run(F, "import os\nos.rmdir(os.getcwd())")
-    assert judge.run(F, "import os\nopen('x', 'w').write('y')\ndef f(n): return len(os.listdir())").num_passed == 0
+def test_a_removed_working_folder_is_replaced(unsafe_judge: LocalJudge) -> None:
+    unsafe_judge.run(F, "import os\nos.rmdir(os.getcwd())")
+    program = "import os\nopen('x', 'w').write('y')\ndef f(n): return 1 + len(os.listdir())"
+    assert unsafe_judge.run(F, program).num_passed == 1
 
 
 def test_a_huge_file_is_refused(judge: LocalJudge) -> None:

@@ -29,6 +29,11 @@ def numbered(number: int) -> tuple[Task, str]:
 ONE, RIGHT = numbered(1)
 
 
+def unsafe_judge_of_one() -> LocalJudge:
+    """One worker whose programs may kill their zygote and write anywhere."""
+    return LocalJudge(workers=1, tier="T3", unsafe=True)
+
+
 def processes_of(parent: int) -> set[int]:
     """Ids of the direct children of a process."""
     return {
@@ -185,12 +190,12 @@ def test_a_zygote_killed_while_a_program_runs_judges_it_again(tmp_path: Path) ->
     flag = tmp_path / "flag"
     program = f"import os\nfirst = not os.path.exists({str(flag)!r})\nopen({str(flag)!r}, 'w').close()\n"
     program += "if first:\n    os.kill(os.getppid(), 9)\n    while True: pass\ndef f(): return 1"
-    with LocalJudge(workers=1) as judge:
+    with unsafe_judge_of_one() as judge:
         assert judge.run(ONE, program).passed
 
 
 def test_a_second_fault_is_a_judge_error_and_never_a_verdict() -> None:
-    with LocalJudge(workers=1) as judge:
+    with unsafe_judge_of_one() as judge:
         with pytest.raises(JudgeError, match="no verdict after 2 attempts"):
             judge.run(ONE, KILL_THE_ZYGOTE)
         error, report = judge.run_many([(ONE, KILL_THE_ZYGOTE), (ONE, RIGHT)])
@@ -201,14 +206,14 @@ def test_a_second_fault_is_a_judge_error_and_never_a_verdict() -> None:
 
 def test_a_zygote_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with LocalJudge(workers=1) as judge, pytest.raises(JudgeError, match="did not start"):
+    with unsafe_judge_of_one() as judge, pytest.raises(JudgeError, match="did not start"):
         judge.run(ONE, RIGHT)
 
 
 def test_a_zygote_is_replaced_after_many_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("linewise.judge.worker.MAX_CHILDREN", 3)
     task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="0"),))
-    with LocalJudge(workers=1) as judge:
+    with unsafe_judge_of_one() as judge:
         parents = [judge.run(task, "import os\ndef f(): return os.getppid()").outcomes[0].actual for _ in range(7)]
     assert [parents.index(parent) for parent in parents] == [0, 0, 0, 3, 3, 3, 6]
 
@@ -253,7 +258,7 @@ import os, signal, sys, time
 from linewise.judge import LocalJudge
 from linewise.types import CallTest, Limits, Task
 task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="1"),), limits=Limits(cpu_seconds=1.0))
-judge = LocalJudge(workers=1)
+judge = LocalJudge(workers=1, tier="T3", unsafe=True)
 stream = judge.run_many([(task, "def f(): return 1"), (task, '''
 import os
 open({str(note)!r}, "w").write(f"{{os.getpid()}} {{os.getppid()}} {{os.getcwd()}}")
@@ -269,6 +274,40 @@ while not os.path.exists({str(note)!r}) or not open({str(note)!r}).read():
     wait_until_gone(int(child))
     wait_until_gone(int(zygote))
     assert not Path(scratch).exists()
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit()"])
+def test_the_end_of_the_parent_ends_isolated_programs(end: str, tmp_path: Path) -> None:
+    script = f"""
+import os, signal, sys, time
+from linewise.judge import LocalJudge
+from linewise.types import CallTest, Limits, Task
+from pathlib import Path
+def below(parent):
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and (folder / "stat").read_text().rpartition(") ")[2].split()[1] == str(parent):
+                yield folder.name
+                yield from below(folder.name)
+        except OSError:
+            pass
+task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="1"),), limits=Limits(cpu_seconds=5.0))
+judge = LocalJudge(workers=1)
+stream = judge.run_many([(task, "def f(): return 1"), (task, "while True: pass")])
+next(stream)
+time.sleep(0.5)
+print(*below(os.getpid()), flush=True)
+{end}
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=60, check=False, env=environment
+    )
+    processes = done.stdout.split()
+    assert len(processes) >= 2  # zygote and program, and the outer process of a zygote in namespaces
+    for process in processes:
+        wait_until_gone(int(process))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_are_checked() -> None:

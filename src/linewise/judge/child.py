@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time
 from types import CodeType, FrameType, ModuleType, TracebackType
@@ -30,15 +31,23 @@ PR_SET_PDEATHSIG = 1
 PRCTL = ctypes.CDLL(None).prctl
 
 
-def serve(result_fd: int, output_fd: int | None, held_bytes: int, max_processes: int) -> NoReturn:
-    """Run the job that waits on `result_fd` and end the process, whatever happens. The exit status means nothing."""
+def serve(
+    result_fd: int, output_fd: int | None, held_bytes: int, max_processes: int, isolate: Callable[[], None]
+) -> NoReturn:
+    """Run the job that waits on `result_fd` and end the process, whatever happens. The exit status means nothing.
+
+    `isolate` restricts this process; what comes after it can do no more than the program.
+    """
     try:
         os.setsid()
         PRCTL(PR_SET_PDEATHSIG, 9)
         job = read_job(result_fd)
         limit_resources(job, held_bytes, max_processes)
+        if output_fd is not None:
+            redirect(job["stdin"], output_fd)
+        isolate()
         gc.enable()
-        run_job(job, result_fd, output_fd)
+        run_job(job, result_fd, script=output_fd is not None)
     finally:
         os._exit(0)
 
@@ -69,15 +78,14 @@ def limit_resources(job: dict[str, Any], held_bytes: int, max_processes: int) ->
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run_job(job: dict[str, Any], result_fd: int, output_fd: int | None) -> None:
-    """Run the job's tests, writing frames to `result_fd`; a script's standard output goes to `output_fd`."""
+def run_job(job: dict[str, Any], result_fd: int, *, script: bool) -> None:
+    """Run the job's tests, writing frames to `result_fd`."""
     reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"])
     reporter.send("begun")
-    if output_fd is None:
-        run_tests(job, reporter)
-    else:
-        redirect(job["stdin"], output_fd)
+    if script:
         run_script(job, reporter)
+    else:
+        run_tests(job, reporter)
 
 
 class Reporter:

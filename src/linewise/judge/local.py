@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from linewise.errors import JudgeError, UserError
+from linewise.judge.capabilities import Tier, choose_tier, parse_tier, unsafe_by_environment
 from linewise.judge.plan import plan_task
 from linewise.judge.worker import Worker
 from linewise.types import Report, Task
@@ -24,23 +25,35 @@ class LocalJudge:
     """Runs programs in forked children of warm interpreters on this machine.
 
     Build it once and use it for any number of programs, from any thread; `close` it, or use it in a `with` statement.
-    The isolation is that of resource limits (docs/judge.md says what that covers).
+    Programs run under the best tier of isolation that this machine offers, and under none less than `min_tier`
+    (docs/judge.md says what each covers). `tier` names it.
 
     Example:
         with LocalJudge() as judge:
             report = judge.run(task, "def add(a, b): return a + b")
     """
 
-    def __init__(self, *, workers: int | None = None, wall_factor: float = 4.0) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        wall_factor: float = 4.0,
+        min_tier: str = Tier.T2G,
+        tier: str | None = None,
+        unsafe: bool | None = None,
+    ) -> None:
         """Prepare the workers; their processes start with the first programs.
 
         Args:
             workers: programs judged at the same time; None means one for each core that this process may use.
             wall_factor: how many seconds may pass for each CPU second that a limit grants, for programs that sleep.
+            min_tier: the weakest isolation to accept: T1, T2 or T2g.
+            tier: use exactly this tier instead of the best one.
+            unsafe: accept T3 where nothing better can be had; None asks LINEWISE_JUDGE_UNSAFE in the environment.
 
         Raises:
-            UserError: `workers` or `wall_factor` is less than 1.
-            JudgeError: this system is not Linux.
+            UserError: `workers` or `wall_factor` is less than 1, or a tier is unknown.
+            JudgeError: this system is not Linux, or does not offer the isolation that is asked for.
         """
         if sys.platform != "linux":
             raise JudgeError(f"the judge needs Linux 5.3 or later and this is {sys.platform}; use a container or a VM.")
@@ -50,9 +63,13 @@ class LocalJudge:
             raise UserError(f"workers is {workers}; it must be at least 1, or None for one on each core.")
         if wall_factor < 1:
             raise UserError(f"wall_factor is {wall_factor}; it must be at least 1, since CPU time takes wall time.")
+        unsafe = unsafe_by_environment() if unsafe is None else unsafe
+        self.tier, libraries = choose_tier(parse_tier(min_tier), None if tier is None else parse_tier(tier), unsafe)
         # With fewer workers than cores, two judges would be pinned to the same ones.
         pins = cores if self.workers == len(cores) > 1 else [None] * self.workers
-        self._idle = deque(Worker(core=core, wall_factor=wall_factor) for core in pins)
+        self._idle = deque(
+            Worker(core=core, wall_factor=wall_factor, tier=self.tier, libraries=libraries) for core in pins
+        )
         self._all = tuple(self._idle)
         self._local = threading.local()
         self._closed = False

@@ -1,23 +1,24 @@
 """One zygote process and the children that it forks, as the parent sees them."""
 
+import json
 import os
 import select
-import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from linewise.judge import box
+from linewise.judge.capabilities import ENVIRONMENT, Tier
 from linewise.judge.transcript import Ending, Stop, Transcript
 from linewise.judge.wire import ENDED, KILL, READY, RUN, STARTED
 
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
-"""The whole environment of a zygote and of the programs."""
 START_SECONDS = 60.0
 """How long a zygote may take to become ready on a crowded machine."""
 ANSWER_SECONDS = 20.0
@@ -31,6 +32,9 @@ HANGUP_SECONDS = 0.5
 MIN_WALL_SECONDS = 1.0
 """Wall limits are never shorter: on a crowded machine a process may wait so long for a core."""
 CHUNK = 1 << 18
+CREDENTIAL = struct.Struct("iII")
+"""Process, user and group id, as `struct ucred` has them."""
+CREDENTIAL_SPACE = socket.CMSG_SPACE(CREDENTIAL.size) if hasattr(socket, "CMSG_SPACE") else 0
 
 
 class ZygoteFault(Exception):  # noqa: N818  it is not an error of the program, and never leaves the judge
@@ -40,15 +44,23 @@ class ZygoteFault(Exception):  # noqa: N818  it is not an error of the program, 
 class ZygoteProcess:
     """A running zygote. Construct, `start_child` any number of times, one after another, then `close`."""
 
-    def __init__(self, core: int | None = None) -> None:
-        """Start the process, pinned to `core` if one is given. Raises `ZygoteFault`."""
+    def __init__(self, tier: Tier, libraries: Sequence[str] = (), core: int | None = None) -> None:
+        """Start the process under a tier of isolation, pinned to `core` if one is given. Raises `ZygoteFault`.
+
+        `libraries`: shared libraries that programs may load (`Capabilities.libraries`).
+        """
         self.num_children = 0
+        self.own_processes = tier is Tier.T1
+        """Whether the zygote counts processes otherwise than this process does."""
         self.scratch = tempfile.mkdtemp(prefix="linewise-judge-")
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if self.own_processes:
+            self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         script = Path(__file__).with_name("zygote.py")
+        setup = json.dumps({"tier": tier, "libraries": list(libraries), "core": core})
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-P", "-B", str(script), str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-s", "-S", "-P", "-B", str(script), str(theirs.fileno()), str(os.getpid()), setup],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -58,9 +70,6 @@ class ZygoteProcess:
                 start_new_session=True,
             )
         try:
-            if core is not None:
-                with suppress(OSError):
-                    os.sched_setaffinity(self.process.pid, {core})
             self._await_ready()
         except BaseException:
             self.close()
@@ -68,7 +77,7 @@ class ZygoteProcess:
 
     def _await_ready(self) -> None:
         try:
-            ready = self.receive(time.monotonic() + START_SECONDS)
+            ready, _ = self.receive(time.monotonic() + START_SECONDS)
         except ZygoteFault as fault:
             self.process.kill()
             assert self.process.stderr is not None
@@ -77,16 +86,22 @@ class ZygoteProcess:
         if ready != READY:
             raise ZygoteFault(f"it greeted with {ready!r}")
 
-    def receive(self, deadline: float) -> bytes:
-        """The zygote's next packet. Raises `ZygoteFault` if none comes until `deadline` (monotonic seconds)."""
+    def receive(self, deadline: float) -> tuple[bytes, int | None]:
+        """The zygote's next packet, and the process that its credential names, if it has one, as this process counts.
+
+        Raises `ZygoteFault` if none comes until `deadline` (monotonic seconds).
+        """
         self.control.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
-            packet = self.control.recv(64)
+            packet, ancillary, _flags, _address = self.control.recvmsg(
+                64, CREDENTIAL_SPACE if self.own_processes else 0
+            )
         except OSError as error:
             raise ZygoteFault(f"no answer: {error}") from error
         if not packet:
             raise ZygoteFault("it ended")
-        return packet
+        named = [CREDENTIAL.unpack(data)[0] for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS]
+        return packet, named[0] if named else None
 
     def send(self, packet: bytes, fds: list[int] | None = None) -> None:
         """Send a packet and descriptors. Raises `ZygoteFault`."""
@@ -110,7 +125,7 @@ class ZygoteProcess:
             self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        box.remove(Path(self.scratch))
 
 
 class Child:
@@ -230,9 +245,9 @@ class Child:
         return True
 
     def _take_packet(self) -> None:
-        packet = self.zygote.receive(time.monotonic() + ANSWER_SECONDS)
+        packet, named = self.zygote.receive(time.monotonic() + ANSWER_SECONDS)
         if len(packet) == STARTED.size and self.pid is None:
-            (self.pid,) = STARTED.unpack(packet)
+            self.pid = named if self.zygote.own_processes else STARTED.unpack(packet)[0]
         elif len(packet) == ENDED.size and self.pid is not None:
             self.packet = packet
         else:

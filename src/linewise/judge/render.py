@@ -7,6 +7,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from linewise.judge.capabilities import REMEDIES, Capabilities, Tier
 from linewise.types import AssertTest, CallTest, Report, Task, TestCase, Verdict
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "yellow"}
@@ -70,10 +71,36 @@ def _summary(task: Task, report: Report) -> Text:
     text = Text(f"{task.id}: {verdict}", style=STYLES.get(report.verdict, "red"))
     text.append(
         f", {report.num_passed} of {len(report.outcomes)} tests; {report.cpu_seconds * 1000:.1f} ms CPU, "
-        f"{report.wall_seconds * 1000:.1f} ms wall, {report.peak_memory_mb:.0f} MiB; trust: {report.trust.value}",
+        f"{report.wall_seconds * 1000:.1f} ms wall, {report.peak_memory_mb:.0f} MiB; trust: {report.trust.value}"
+        f"{f', isolation: {report.tier}' if report.tier else ''}",
         style="default",
     )
     return text
+
+
+def render_capabilities(found: Capabilities) -> RenderableType:
+    """One table row for each tier, and which one a judge would use."""
+    table = Table("tier", "available", "what it is", box=None, pad_edge=False)
+    for tier, reason in found.reasons.items():
+        available = Text("yes", style="green") if reason is None else Text("no", style="yellow")
+        if tier is Tier.T3:
+            available = Text("only with --unsafe", style="red")
+        table.add_row(tier.value, available, tier.meaning)
+    lines = [
+        Text(_printable(f"{tier}: {reason}; {REMEDIES[tier]}")) for tier, reason in found.reasons.items() if reason
+    ]
+    used = "No program is run without --unsafe." if found.best is Tier.T3 else f"Programs run under {found.best}."
+    return Group(table, Text(), *lines, Text(used))
+
+
+def capabilities_as_json(found: Capabilities) -> dict[str, Any]:
+    """What `linewise judge --capabilities --json` prints; docs/judge.md lists the fields."""
+    tiers = {
+        tier.value: {"available": reason is None and tier is not Tier.T3, "reason": reason, "meaning": tier.meaning}
+        for tier, reason in found.reasons.items()
+    }
+    tiers[Tier.T3.value]["reason"] = "it needs --unsafe"
+    return {"best": found.best.value, "tiers": tiers}
 
 
 def report_as_json(task: Task, report: Report) -> dict[str, Any]:
@@ -85,6 +112,7 @@ def report_as_json(task: Task, report: Report) -> dict[str, Any]:
         "num_passed": report.num_passed,
         "num_tests": len(report.outcomes),
         "trust": report.trust.value,
+        "tier": report.tier,
         "cpu_seconds": report.cpu_seconds,
         "wall_seconds": report.wall_seconds,
         "peak_memory_mb": report.peak_memory_mb,

@@ -4,6 +4,7 @@ import threading
 import time
 
 from linewise.errors import JudgeError
+from linewise.judge.capabilities import Tier
 from linewise.judge.plan import Plan, request
 from linewise.judge.process import Child, ZygoteFault, ZygoteProcess, kill_group
 from linewise.judge.transcript import Ending, Transcript
@@ -17,8 +18,12 @@ ATTEMPTS = 2
 class Worker:
     """One zygote and the thread that calls `judge`. Only `stop` may be called from another thread."""
 
-    def __init__(self, *, core: int | None, wall_factor: float) -> None:
+    def __init__(
+        self, *, core: int | None, wall_factor: float, tier: Tier = Tier.T3, libraries: tuple[str, ...] = ()
+    ) -> None:
         self.core = core
+        self.tier = tier
+        self.libraries = libraries
         self.wall_factor = wall_factor
         self._zygote: ZygoteProcess | None = None
         self._stopped = False
@@ -58,6 +63,7 @@ class Worker:
         return Report(
             outcomes=tuple(outcomes),
             trust=plan.trust,
+            tier=self.tier.value,
             cpu_seconds=cpu_seconds,
             wall_seconds=time.monotonic() - started,
             peak_memory_mb=peak_memory_mb,
@@ -87,7 +93,7 @@ class Worker:
         if self._zygote is not None and self._zygote.num_children >= MAX_CHILDREN:
             self.close()
         if self._zygote is None:
-            zygote = ZygoteProcess(self.core)
+            zygote = ZygoteProcess(self.tier, self.libraries, self.core)
             with self._lock:
                 self._zygote = zygote
             if self._stopped:

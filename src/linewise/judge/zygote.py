@@ -5,7 +5,8 @@ from the parent straight to the child. It runs `python -s -S -P`, which is `-I -
 reads PYTHONHASHSEED from the environment that the parent composed, so that sets iterate alike in every run.
 
 Requests on the control socket: RUN with the child's end of the run's socket and, for a script, of its output pipe, and
-KILL. Answers: READY once, then for each run STARTED with the child's id and ENDED with its wait status and usage.
+KILL. Answers: READY once, then for each run STARTED with the child's id and ENDED with its wait status and usage. In a
+process namespace of its own, STARTED also carries the id as a credential, which the kernel translates for the reader.
 """
 
 import _sitebuiltins
@@ -14,18 +15,22 @@ import builtins
 import ctypes
 import gc
 import importlib
+import json
 import os
 import resource
 import select
 import signal
 import socket
-import stat
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from linewise.judge.isolation import Isolation
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 EXTRA_PROCESSES = 64
@@ -52,13 +57,17 @@ def main() -> NoReturn:
     """Serve requests until the parent closes the control socket or ends."""
     control = socket.socket(fileno=int(sys.argv[1]))
     parent, scratch, own_id = int(sys.argv[2]), Path.cwd(), os.getpid()
+    setup = json.loads(sys.argv[3])
+    load_package()
+    from linewise.judge import box
+    from linewise.judge.isolation import Isolation
 
     def end(*_signal: object) -> NoReturn:
         """Leave nothing behind. The death signal may interrupt the end itself, which then runs anew and to its end."""
         if os.getpid() == own_id:  # a child inherits the handler
             kill_descendants()
             os.chdir("/")
-            remove(scratch)
+            box.remove(scratch)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
@@ -67,8 +76,18 @@ def main() -> NoReturn:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() == parent:  # else it ended before the death signal was set
-            preload()
-            serve(control, scratch)
+            if setup["core"] is not None:
+                with suppress(OSError):
+                    os.sched_setaffinity(0, {setup["core"]})
+            os.umask(0o022)
+            isolation = Isolation(setup["tier"], map(Path, setup["libraries"]))
+            inner = isolation.split()
+            if inner == 0:
+                preload()
+                serve(control, isolation)
+            else:
+                control.close()  # so that the parent sees the end of the inner process
+                os.waitpid(inner, 0)
     except Exception:  # noqa: BLE001  the parent reads it if this process does not start
         sys.excepthook(*sys.exc_info())
     finally:
@@ -87,9 +106,8 @@ def preload() -> None:
     sys.argv = ["program.py"]
 
 
-def serve(control: socket.socket, scratch: Path) -> None:
+def serve(control: socket.socket, isolation: "Isolation") -> None:
     """Warm up, then answer requests until the control socket is closed."""
-    load_package()
     from linewise.judge import child, wire
 
     child.warm_up(WARM_UP, ["f(2)", "g(2)"])
@@ -97,7 +115,9 @@ def serve(control: socket.socket, scratch: Path) -> None:
         del sys.modules[name]
     atexit._clear()
     held_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    max_processes = count_own_tasks() + EXTRA_PROCESSES
+    own_tasks = count_own_tasks()  # /proc may be gone after this
+    isolation.seal()
+    max_processes = EXTRA_PROCESSES + (own_tasks if isolation.program_id is None else 0)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -115,16 +135,19 @@ def serve(control: socket.socket, scratch: Path) -> None:
         pid = os.fork()
         if pid == 0:
             os.close(control.fileno())
-            child.serve(fds[0], fds[1] if len(fds) > 1 else None, held_bytes, max_processes)
+            child.serve(fds[0], fds[1] if len(fds) > 1 else None, held_bytes, max_processes, isolation.apply)
         for fd in fds:
             os.close(fd)
-        control.send(wire.STARTED.pack(pid))
+        report_start(control, wire.STARTED.pack(pid), pid if isolation.own_processes else None)
         await_end(pid, control, wire.KILL)
         kill_group(pid)
         _, status, usage = os.wait4(pid, 0)
-        kill_descendants()
+        if isolation.own_processes:
+            kill_everything()
+        else:
+            kill_descendants()
         control.send(wire.ENDED.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
-        empty(scratch)
+        isolation.tidy()
 
 
 def load_package() -> None:
@@ -133,6 +156,15 @@ def load_package() -> None:
     for name, path in (("linewise", folder.parent), ("linewise.judge", folder)):
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = [str(path)]
+
+
+def report_start(control: socket.socket, packet: bytes, named: int | None) -> None:
+    """Send STARTED. `named`: the process to name in a credential."""
+    if named is None:
+        control.send(packet)
+    else:
+        credential = struct.pack("iII", named, os.getuid(), os.getgid())
+        control.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credential)])
 
 
 def await_end(pid: int, control: socket.socket, kill: bytes) -> None:
@@ -174,6 +206,15 @@ def kill_descendants() -> None:
                 os.waitpid(-1, 0)
 
 
+def kill_everything() -> None:
+    """Kill and reap every other process. Only for process 1 of a namespace, where nobody else's are visible."""
+    with suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
 def children() -> Iterator[int]:
     """Ids of the direct children; orphans become direct children, because this process is a subreaper."""
     for pid, fields in _processes():
@@ -199,30 +240,6 @@ def _owner(pid: int) -> int | None:
         return Path("/proc", str(pid)).stat().st_uid
     except OSError:
         return None
-
-
-def empty(scratch: Path) -> None:
-    """Remove what a program left in its working folder; put a new one there if it removed the folder."""
-    try:
-        names = os.listdir(scratch)  # noqa: PTH208  half the time of `iterdir`
-    except FileNotFoundError:
-        scratch.mkdir()
-        os.chdir(scratch)
-        return
-    for name in names:
-        remove(scratch / name)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder with its content. (`shutil` would make each fork 5 % dearer.)"""
-    with suppress(FileNotFoundError):
-        if stat.S_ISDIR(path.lstat().st_mode):
-            path.chmod(0o700)
-            for entry in path.iterdir():
-                remove(entry)
-            path.rmdir()
-        else:
-            path.unlink()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,258 @@
+"""Which tier a judge uses: the best one, never one below the minimum, and what it says where there is none.
+
+Machines that lack a mechanism are imitated in a process of its own: a filter refuses the system calls (as Docker's
+default profile does with unshare), or root becomes a plain user.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewise.errors import JudgeError, UserError
+from linewise.judge import LocalJudge
+from linewise.judge.capabilities import Capabilities, Tier, choose_tier, parse_tier, probe
+from linewise.judge.syscalls import ALLOWED, CHECKED, MISSING
+from linewise.rollout.records import report_from_record, report_to_record
+from linewise.types import Outcome, Report, Verdict
+
+SOURCE = Path(__file__).parents[2] / "src"
+UNSHARE, LANDLOCK, SECCOMP = 272, 444, 317
+PLAIN_USER = 12345
+SCRIPT = """
+import ctypes, json, os, struct, sys
+refused, user, wanted = json.loads(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+if refused:
+    code = [(0x20, 0, 0, 0)]
+    code += [(0x15, len(refused) - place, 0, number) for place, number in enumerate(refused)]
+    code += [(6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x50001)]
+    lines = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.syscall(317, 1, 0, struct.pack("@HP", len(code), ctypes.addressof(lines))) == 0
+if user:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+from linewise.errors import JudgeError
+from linewise.judge import LocalJudge
+from linewise.judge.capabilities import probe
+from linewise.types import CallTest, Task
+attacks = {
+    "right": "return 2",
+    "fork": "return os.fork()",
+    "kill": "return os.kill(os.getppid() or 1, 9)",
+    "socket": "import socket; return socket.socket()",
+    "environ": "return open(f'/proc/{PARENT}/environ').read()",
+    "write": "return open('/usr/linewise-test', 'w')",
+    "library": "import sqlite3; sqlite3.connect('x').close(); return 2",
+    "setuid": "return os.setuid(0) if os.getuid() else os.setuid(1)",
+}
+found = {"reasons": probe().reasons}
+try:
+    with LocalJudge(workers=1, **wanted) as judge:
+        found["tier"] = judge.tier
+        for name, attack in attacks.items():
+            program = f"import os\\nPARENT = {os.getpid()}\\ndef f(): {attack}\\n"
+            task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="2"),))
+            outcome = judge.run(task, program).outcomes[0]
+            found[name] = outcome.exception or outcome.verdict
+except JudgeError as error:
+    found["error"] = str(error)
+print(json.dumps(found))
+"""
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+needs_x86 = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="the numbers of refused calls are those of x86_64"
+)
+
+
+@cache
+def public_python() -> str:
+    """An interpreter of this version that every user may run. Skips where there is none."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [
+        Path(getattr(sys, "_base_executable", sys.executable)),
+        Path("/usr/local/bin", version),
+        Path("/usr/bin", version),
+    ]
+    for path in candidates:
+        if path.exists() and all(folder.stat().st_mode & 1 for folder in (path.resolve(), *path.resolve().parents)):
+            return str(path)
+    pytest.skip(f"no {version} that every user may run")
+
+
+def judge_elsewhere(*refused: int, user: int = 0, python: str | None = None, **wanted: Any) -> dict[str, Any]:
+    """What a judge finds where system calls are refused, or as another user."""
+    packages = [entry for entry in sys.path if entry.endswith("site-packages")]
+    done = subprocess.run(
+        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps([refused, user, wanted])],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(SOURCE), *packages])},
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def assert_isolated(found: dict[str, Any], tier: str) -> None:
+    assert found.get("tier") == tier, found
+    assert found["right"] == found["library"] == "passed"
+    assert {found[name] for name in ("fork", "kill", "socket", "write", "setuid")} <= {
+        "PermissionError",
+        "FileNotFoundError",
+        "OSError",
+    }, found
+    assert found["environ"] in ("PermissionError", "FileNotFoundError")
+
+
+def skip_unless(tier: Tier) -> None:
+    reason = probe().reasons[tier]
+    if reason is not None:
+        pytest.skip(f"{tier} is not available here: {reason}")
+
+
+@needs_x86
+def test_without_user_namespaces_a_judge_uses_t2() -> None:
+    skip_unless(Tier.T2)
+    found = judge_elsewhere(UNSHARE)
+    assert_isolated(found, "T2")
+    assert "unshare" in found["reasons"]["T1"]
+
+
+@needs_x86
+def test_a_minimum_is_never_lowered() -> None:
+    found = judge_elsewhere(UNSHARE, min_tier="T1")
+    assert "tier" not in found
+    assert "at least T1" in found["error"]
+    assert "unshare: Operation not permitted" in found["error"]
+    assert "user namespaces" in found["error"]
+    found = judge_elsewhere(UNSHARE, tier="T1", unsafe=True)
+    assert "T1" in found["error"]
+
+
+@needs_root
+@needs_x86
+def test_without_landlock_root_gives_programs_a_user_of_their_own() -> None:
+    assert_isolated(judge_elsewhere(UNSHARE, LANDLOCK, python=public_python()), "T2g")
+
+
+@needs_root
+@needs_x86
+def test_a_plain_user_without_namespaces_and_landlock_is_refused() -> None:
+    found = judge_elsewhere(UNSHARE, LANDLOCK, user=PLAIN_USER, python=public_python())
+    assert "need at least T2g" in found["error"]
+    assert "LINEWISE_JUDGE_UNSAFE=1" in found["error"]
+    assert found["reasons"]["T1"] is not None
+    assert found["reasons"]["T2"] is not None
+    found = judge_elsewhere(UNSHARE, LANDLOCK, user=PLAIN_USER, python=public_python(), unsafe=True)
+    assert found["tier"] == "T3"
+    assert found["right"] == "passed"
+
+
+@needs_root
+def test_a_plain_user_with_namespaces() -> None:
+    skip_unless(Tier.T1)
+    assert_isolated(judge_elsewhere(user=PLAIN_USER, python=public_python()), "T1")
+
+
+@needs_root
+@needs_x86
+def test_a_plain_user_without_namespaces() -> None:
+    skip_unless(Tier.T2)
+    assert_isolated(judge_elsewhere(UNSHARE, user=PLAIN_USER, python=public_python()), "T2")
+
+
+@needs_x86
+def test_namespaces_without_landlock() -> None:
+    skip_unless(Tier.T1)
+    assert_isolated(judge_elsewhere(LANDLOCK), "T1")
+
+
+@needs_x86
+def test_without_seccomp_nothing_is_left_but_to_refuse() -> None:
+    found = judge_elsewhere(SECCOMP)
+    assert "seccomp" in found["error"]
+
+
+# ------------------------------------------------------------------------------------------------------------ the choice
+
+NONE = Capabilities(reasons={Tier.T1: "a", Tier.T2: "b", Tier.T2G: "c", Tier.T3: None}, libraries=())
+
+
+def test_the_best_tier_is_chosen() -> None:
+    for tier in (Tier.T1, Tier.T2, Tier.T2G):
+        found = replace(NONE, reasons={**NONE.reasons, tier: None, Tier.T2G: None})
+        assert found.choose(minimum=Tier.T2G, unsafe=False) is tier
+        for minimum in Tier:
+            if tier.at_least(minimum):
+                assert found.choose(minimum=minimum, unsafe=False) is tier
+            else:
+                with pytest.raises(JudgeError, match=f"at least {minimum}"):
+                    found.choose(minimum=minimum, unsafe=True)
+
+
+def test_t3_is_used_only_if_it_is_called_unsafe() -> None:
+    assert NONE.choose(minimum=Tier.T2G, unsafe=True) is Tier.T3
+    for minimum in Tier:
+        with pytest.raises(JudgeError, match="T1: a; T2: b; T2g: c"):
+            NONE.choose(minimum=minimum, unsafe=False)
+    with pytest.raises(JudgeError, match="unsafe=True"):
+        choose_tier(Tier.T3, Tier.T3, unsafe=False)
+    with pytest.raises(JudgeError, match="T3"):
+        LocalJudge(tier="T3")
+
+
+def test_the_environment_may_say_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("linewise.judge.capabilities.probe", lambda: NONE)
+    with pytest.raises(JudgeError):
+        LocalJudge(workers=1)
+    monkeypatch.setenv("LINEWISE_JUDGE_UNSAFE", "1")
+    with LocalJudge(workers=1) as judge:
+        assert judge.tier is Tier.T3
+    with pytest.raises(JudgeError):
+        LocalJudge(workers=1, unsafe=False)
+
+
+def test_an_unknown_tier_is_named() -> None:
+    with pytest.raises(UserError, match="no tier 'T9'; choose one of T1, T2, T2g, T3"):
+        parse_tier("T9")
+    with pytest.raises(UserError, match="no tier"):
+        LocalJudge(min_tier="best")
+
+
+def test_the_tier_survives_a_record() -> None:
+    report = Report(outcomes=(Outcome(verdict=Verdict.PASSED),), tier="T2")
+    record = json.loads(json.dumps(report_to_record(report)))
+    assert report_from_record(record) == report
+    del record["tier"]  # a record from before there were tiers
+    assert report_from_record(record).tier == ""
+
+
+# ------------------------------------------------------------------------------------------------------------ the tables
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_numbers_of_system_calls_are_those_of_the_headers(column: int) -> None:
+    header = ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm-generic/unistd.h")[column]
+    if not Path(header).exists():
+        pytest.skip(f"no {header}")
+    known = {}
+    for line in Path(header).read_text().splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == "#define" and words[1].startswith("__NR") and words[2].isdigit():
+            known.setdefault(words[1].removeprefix("__NR3264_").removeprefix("__NR_"), int(words[2]))
+    known.setdefault("newfstatat", known.get("fstatat", -1))
+    ours = {name: numbers[column] for name, numbers in {**ALLOWED, **CHECKED, **MISSING}.items()}
+    assert {name: number for name, number in ours.items() if number is not None and number != known.get(name)} == {}
