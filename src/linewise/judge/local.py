@@ -29,12 +29,13 @@ class LocalJudge:
             report = judge.run(task, "def add(a, b): return a + b")
     """
 
-    def __init__(self, *, workers: int | None = None, wall_factor: float = 4.0) -> None:
+    def __init__(self, *, workers: int | None = None, wall_factor: float = 4.0, record_lines: bool = False) -> None:
         """Prepare the workers; their processes start with the first programs.
 
         Args:
             workers: programs judged at the same time; None means one for each core that this process may use.
             wall_factor: how many seconds may pass for each CPU second that a limit grants, for programs that sleep.
+            record_lines: whether reports tell which lines ran; docs/judge.md says what it costs.
 
         Raises:
             UserError: `workers` or `wall_factor` is less than 1.
@@ -50,7 +51,7 @@ class LocalJudge:
             raise UserError(f"wall_factor is {wall_factor}; it must be at least 1, since CPU time takes wall time.")
         # With fewer workers than cores, two judges would be pinned to the same ones.
         pins = cores if self.workers == len(cores) > 1 else [None] * self.workers
-        self._idle = deque(Worker(core=core, wall_factor=wall_factor) for core in pins)
+        self._idle = deque(Worker(core=core, wall_factor=wall_factor, record_lines=record_lines) for core in pins)
         self._all = tuple(self._idle)
         self._local = threading.local()
         self._closed = False

@@ -17,8 +17,9 @@ ATTEMPTS = 2
 class Worker:
     """One zygote and the thread that calls `judge`. Only `stop` may be called from another thread."""
 
-    def __init__(self, *, core: int | None, wall_factor: float) -> None:
+    def __init__(self, *, core: int | None, wall_factor: float, record_lines: bool = False) -> None:
         self.core = core
+        self.record_lines = record_lines
         self.wall_factor = wall_factor
         self._zygote: ZygoteProcess | None = None
         self._stopped = False
@@ -55,9 +56,11 @@ class Worker:
             peak_memory_mb = max(peak_memory_mb, ending.peak_memory_mb)
             if found[-1].verdict is Verdict.SYNTAX_ERROR:
                 outcomes.extend([found[-1]] * (len(plan.tests) - len(outcomes)))
+        known = [outcome.executed_lines for outcome in outcomes if outcome.executed_lines is not None]
         return Report(
             outcomes=tuple(outcomes),
             trust=plan.trust,
+            executed_lines=frozenset().union(*known) if known else None,
             cpu_seconds=cpu_seconds,
             wall_seconds=time.monotonic() - started,
             peak_memory_mb=peak_memory_mb,
@@ -68,8 +71,9 @@ class Worker:
     ) -> tuple[list[Outcome], Ending]:
         batch = plan.batch_at(first)
         cpu_seconds = min(limits.cpu_seconds, cpu_left)
-        ask = request(plan, batch, program, limits, cpu_seconds)
+        ask = request(plan, batch, program, limits, cpu_left=cpu_left, record_lines=self.record_lines)
         transcript = Transcript(plan, batch, program=program, nonce=ask.nonce, output_bytes=limits.output_bytes)
+        transcript.record_lines = self.record_lines
         child = Child(self._ready_zygote(), transcript, ask.frame, max_output_bytes=limits.output_bytes)
         try:
             ending = child.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
