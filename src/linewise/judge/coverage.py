@@ -154,7 +154,7 @@ class BlockRecorder:
             code = compile(tree, filename, "exec", dont_inherit=True)
         except Exception:  # noqa: BLE001  a syntax error, to be raised below, or nesting that only the parser can bear
             return compile(source, filename, "exec", dont_inherit=True)
-        self._blocks = blocks
+        self._blocks, self._known = blocks, {}
         self.marks = [0] * len(blocks)
         setattr(builtins, HIDDEN, self.marks)
         return code
