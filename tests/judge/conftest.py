@@ -11,3 +11,9 @@ from linewise.judge import LocalJudge
 def judge() -> Iterator[LocalJudge]:
     with LocalJudge(workers=1) as judge:
         yield judge
+
+
+@pytest.fixture(scope="session")
+def recording() -> Iterator[LocalJudge]:
+    with LocalJudge(workers=1, record_lines=True) as judge:
+        yield judge

@@ -263,12 +263,6 @@ def test_what_is_no_set_of_lines_is_unknown(text: object) -> None:
 # ------------------------------------------------------------------------------------------------------------ the judge
 
 
-@pytest.fixture(scope="module")
-def recording() -> Iterator[LocalJudge]:
-    with LocalJudge(workers=1, record_lines=True) as judge:
-        yield judge
-
-
 def task_of(*tests: TestCase) -> Task:
     return Task(id="t", prompt="", tests=tests, limits=LIMITS)
 
