@@ -213,7 +213,7 @@ class Outcome:
     actual: str | None = None
     """What the program returned or printed, shortened, for people to read."""
     executed_lines: frozenset[int] | None = None
-    """1-based lines that ran while the program was loaded and in this test; None where they are not known."""
+    """1-based lines that ran in this test, or in loading where that failed; None where they are not known."""
     cpu_seconds: float = 0.0
 
 
@@ -226,7 +226,7 @@ class Report:
     trust: Trust = Trust.VALUES
     """The weakest level among the tests."""
     executed_lines: frozenset[int] | None = None
-    """1-based lines that ran in any test; None where they are known of no test."""
+    """1-based lines that ran in loading the program or in any test; None where they were not recorded."""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     peak_memory_mb: float = 0.0

@@ -17,7 +17,9 @@ def ochiai(report: Report) -> Mapping[int, float]:
     but PASSED. Tests whose lines are unknown are left out, also of F. Without a failing test every line has 0.
 
     Lines that no test executed are absent, and so are all lines where none were recorded
-    (`LocalJudge(record_lines=True)`) or nothing ran (a syntax error). The lines come in ascending order.
+    (`LocalJudge(record_lines=True)`) or nothing ran (a syntax error). Absent are also lines that only loading the program
+    ran (`def`, `import`, constants): every call test shares them, so they would dilute the first place. The lines come in
+    ascending order.
 
     Example: a test that ran lines 1 and 2 passed, one that ran 1 and 3 failed: {1: 0.71, 2: 0.0, 3: 1.0}.
     """

@@ -183,18 +183,26 @@ class Transcript:
         return min(max(line, 1), self.num_lines) if type(line) is int else None
 
     def _executed(self, content: dict[str, Tree]) -> frozenset[int] | None:
-        return decode_lines(content.get("lines"), self.num_lines) if self.record_lines else None
+        if not self.record_lines:
+            return None
+        if content.get("kind") == "syntax":
+            return frozenset()
+        return decode_lines(content.get("lines"), self.num_lines)
 
     def conclude(self, ending: Ending, output: bytes) -> list[Outcome]:
         """Outcomes of the first tests of the batch, at least one; of all of them where the program did not load."""
         outcomes = self._conclude(ending, output)
         if not self.record_lines:
             return outcomes
-        load, *tests = [*self._lines, self._struck_lines]
+        lines = [*self._lines, self._struck_lines]
         if not self.loaded:
-            return [replace(outcome, executed_lines=load) for outcome in outcomes]
-        lines = [None if load is None or test is None else load | test for test in tests]
-        return [replace(outcome, executed_lines=ran) for outcome, ran in zip(outcomes, lines, strict=False)]
+            return [replace(outcome, executed_lines=self.loading_lines) for outcome in outcomes]
+        return [replace(outcome, executed_lines=ran) for outcome, ran in zip(outcomes, lines[1:], strict=False)]
+
+    @property
+    def loading_lines(self) -> frozenset[int] | None:
+        """Lines that ran while the program was loaded; None where they are not known."""
+        return self._lines[0] if self._lines else self._struck_lines
 
     def _conclude(self, ending: Ending, output: bytes) -> list[Outcome]:
         remaining = self.batch.stop - self.batch.first
