@@ -1,6 +1,6 @@
 """How well the judge's lines point at known faulty lines: QuixBugs and one-line mutants of MBPP references.
 
-Usage: LINEWISE_DATA=FOLDER python experiments/line-feedback/run.py [--mutants 400]
+Usage: LINEWISE_DATA=FOLDER python experiments/line-feedback/run.py [--mutants 1605]
 """
 
 import argparse
@@ -119,24 +119,22 @@ def summarise(name: str, bugs: list[Bug], reports: list[Report]) -> None:
     """Print one set's table."""
     num = len(bugs)
     wrong = [(bug, report) for bug, report in zip(bugs, reports, strict=True) if not report.passed]
-    lines, line_right, near = 0, 0, 0
-    in_failing, share, unknown = 0, 0.0, 0
+    num_lines, line_right, near = 0, 0, 0
+    in_failing, share, chance, unknown = 0, 0.0, 0.0, 0
     top = dict.fromkeys(
         ("1", "3", "1 with loading", "3 with loading", "1 where line", "3 where line", "line or 1"), 0.0
     )
     for bug, report in wrong:
         error = next((outcome for outcome in report.outcomes if outcome.line is not None), None)
         right = error is not None and error.line in bug.faulty
-        lines += error is not None
+        num_lines += error is not None
         line_right += right
         near += error is not None and error.line is not None and min(abs(error.line - line) for line in bug.faulty) <= 1
-        failing = [
-            o.executed_lines
-            for o in report.outcomes
-            if o.verdict is not Verdict.PASSED and o.executed_lines is not None
-        ]
+        failed = [outcome.executed_lines for outcome in report.outcomes if outcome.verdict is not Verdict.PASSED]
+        failing = [lines for lines in failed if lines is not None]
         unknown += not failing
         executed = frozenset().union(*failing)
+        chance += hit_rate(dict.fromkeys(executed, 1.0), bug.faulty, 1)
         in_failing += bool(executed & bug.faulty)
         share += len(executed) / code_lines(bug.program)
         narrow, wide = ochiai(report), ochiai(with_loading(report))
@@ -149,12 +147,13 @@ def summarise(name: str, bugs: list[Bug], reports: list[Report]) -> None:
     total = len(wrong)
     print(f"\n## {name}: {num} programs, {total} of them fail a test")
     rows = [
-        ("an error line exists", f"{lines} ({lines / total:.0%})"),
-        ("... and is a faulty line", f"{line_right} ({line_right / max(lines, 1):.0%} of those)"),
-        ("... or within one line of it", f"{near} ({near / max(lines, 1):.0%} of those)"),
+        ("an error line exists", f"{num_lines} ({num_lines / total:.0%})"),
+        ("... and is a faulty line", f"{line_right} ({line_right / max(num_lines, 1):.0%} of those)"),
+        ("... or within one line of it", f"{near} ({near / max(num_lines, 1):.0%} of those)"),
         ("no failing test tells its lines", f"{unknown}"),
         ("a faulty line was executed by a failing test", f"{in_failing} ({in_failing / total:.0%})"),
         ("lines that failing tests executed, share of lines with code", f"{share / total:.0%}"),
+        ("one of those lines, drawn at random, is faulty", f"{chance / total:.1%}"),
         ("error line right, of all", f"{line_right / total:.1%}"),
         ("Ochiai top 1, top 3, of all", f"{top['1'] / total:.1%}, {top['3'] / total:.1%}"),
         (
@@ -163,7 +162,7 @@ def summarise(name: str, bugs: list[Bug], reports: list[Report]) -> None:
         ),
         (
             "Ochiai top 1, top 3, of those with an error line",
-            f"{top['1 where line'] / max(lines, 1):.1%}, {top['3 where line'] / max(lines, 1):.1%}",
+            f"{top['1 where line'] / max(num_lines, 1):.1%}, {top['3 where line'] / max(num_lines, 1):.1%}",
         ),
         ("error line where there is one, else Ochiai top 1", f"{top['line or 1'] / total:.1%}"),
     ]
@@ -174,7 +173,7 @@ def summarise(name: str, bugs: list[Bug], reports: list[Report]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mutants", type=int, default=400, help="size of the sample of MBPP mutants")
+    parser.add_argument("--mutants", type=int, default=1605, help="size of the sample of MBPP mutants")
     arguments = parser.parse_args()
     with LocalJudge(record_lines=True) as judge:
         for name, bugs in (("QuixBugs", quixbugs()), ("MBPP mutants", mutants(arguments.mutants))):

@@ -15,7 +15,7 @@ import ast
 import builtins
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import compress
 from operator import or_
@@ -221,23 +221,19 @@ class Instrumenter:
             return [*head, hidden, *self._body(body[leading:], head)]
         return [*head, hidden, self._mark(head, head[-1])] if head else body
 
-    def _function(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        documented = _is_text(body[0])
-        return [body[0], *self._body(body[1:])] if documented else self._body(body)
-
     def _body(self, body: list[ast.stmt], head: Sequence[Node] = ()) -> list[ast.stmt]:
         """`body` with its marks. The nodes of `head` count with the first block."""
         marked: list[ast.stmt] = []
         block = list(head)
         for index, statement in enumerate(body):
             block.append(statement)
-            visit = VISITS.get(type(statement))
-            if visit is not None or self.each_statement or index == len(body) - 1 or isinstance(statement, JUMPS):
+            compound = type(statement) in COMPOUND
+            if compound or self.each_statement or index == len(body) - 1 or isinstance(statement, JUMPS):
                 marked.append(self._mark(block, statement))
                 block = []
             marked.append(statement)
-            if visit is not None:
-                visit(self, statement)
+            if compound:
+                self._visit(statement)
         return marked
 
     def _mark(self, block: list[Any], place: ast.stmt) -> ast.stmt:
@@ -252,45 +248,28 @@ class Instrumenter:
         self.blocks.append(block)
         return ast.Assign(targets=[item], value=ast.Constant(value=1, **at), **at)
 
-    def _visit_branches(self, node: Any) -> None:
-        node.body = self._body(node.body)
-        node.orelse = self._body(node.orelse)
-
-    def _visit_with(self, node: Any) -> None:
-        node.body = self._body(node.body)
-
-    def _visit_try(self, node: Any) -> None:
-        self._visit_branches(node)
-        node.finalbody = self._body(node.finalbody)
-        for number, handler in enumerate(node.handlers, start=1):
-            handler.body = self._body(handler.body, node.handlers[:number])  # those before it were tried too
-
-    def _visit_match(self, node: Any) -> None:
-        for number, case in enumerate(node.cases, start=1):
-            case.body = self._body(case.body, node.cases[:number])
-
-    def _visit_function(self, node: Any) -> None:
-        node.body = self._function(node.body)
-
-    def _visit_class(self, node: Any) -> None:
-        node.body = self._scope(node.body)
+    def _visit(self, node: Any) -> None:
+        """Mark the statements inside a compound statement."""
+        if isinstance(node, ast.ClassDef):
+            node.body = self._scope(node.body)
+            return
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            documented = int(_is_text(node.body[0]))
+            node.body = [*node.body[:documented], *self._body(node.body[documented:])]
+            return
+        for field in ("body", "orelse", "finalbody"):
+            if hasattr(node, field):
+                setattr(node, field, self._body(getattr(node, field)))
+        arms = getattr(node, "handlers", None) or getattr(node, "cases", ())
+        for number, arm in enumerate(arms, start=1):
+            arm.body = self._body(arm.body, arms[:number])  # those before it were tried too
 
 
-VISITS: dict[type[ast.stmt], Callable[[Instrumenter, Any], None]] = {
-    ast.If: Instrumenter._visit_branches,
-    ast.For: Instrumenter._visit_branches,
-    ast.AsyncFor: Instrumenter._visit_branches,
-    ast.While: Instrumenter._visit_branches,
-    ast.With: Instrumenter._visit_with,
-    ast.AsyncWith: Instrumenter._visit_with,
-    ast.Try: Instrumenter._visit_try,
-    ast.TryStar: Instrumenter._visit_try,
-    ast.Match: Instrumenter._visit_match,
-    ast.FunctionDef: Instrumenter._visit_function,
-    ast.AsyncFunctionDef: Instrumenter._visit_function,
-    ast.ClassDef: Instrumenter._visit_class,
-}
-"""How each kind of statement that holds other statements is instrumented."""
+COMPOUND = frozenset(
+    {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match}
+    | {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef}
+)
+"""The kinds of statements that hold other statements."""
 JUMPS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 SILENT = (ast.Global, ast.Nonlocal)
 """Statements without code: they never run."""
@@ -310,7 +289,7 @@ def _head_lines(node: Node) -> Lines:
         return 0
     if isinstance(node, ast.match_case):
         return _range(node.pattern.lineno, (node.guard or node.pattern).end_lineno)
-    if type(node) not in VISITS and not isinstance(node, ast.excepthandler):
+    if type(node) not in COMPOUND and not isinstance(node, ast.excepthandler):
         return _range(node.lineno, node.end_lineno)
     first = last = node.lineno
     for child in ast.iter_child_nodes(node):
