@@ -260,7 +260,7 @@ class Instrumenter:
         for field in ("body", "orelse", "finalbody"):
             if hasattr(node, field):
                 setattr(node, field, self._body(getattr(node, field)))
-        arms = getattr(node, "handlers", None) or getattr(node, "cases", ())
+        arms: list[Any] = getattr(node, "handlers", []) or getattr(node, "cases", [])
         for number, arm in enumerate(arms, start=1):
             arm.body = self._body(arm.body, arms[:number])  # those before it were tried too
 
