@@ -49,6 +49,7 @@ class Case:
     program: str
     verdict: Verdict
     num_tests: int = 3
+    record_lines: bool = False
     limits: Limits = DEFAULT
 
     @property
@@ -64,6 +65,8 @@ CASES = (
     Case(name="runtime error", program=RIGHT.replace("Counter(values)", "{}"), verdict=Verdict.RUNTIME_ERROR),
     Case(name="syntax error", program=RIGHT.replace("return []", "return [["), verdict=Verdict.SYNTAX_ERROR),
     Case(name="right, 20 tests", program=RIGHT, verdict=Verdict.PASSED, num_tests=20),
+    Case(name="right, lines recorded", program=RIGHT, verdict=Verdict.PASSED, record_lines=True),
+    Case(name="right, 20 tests, lines", program=RIGHT, verdict=Verdict.PASSED, num_tests=20, record_lines=True),
     Case(
         name="endless loop, limit 50 ms",
         program=ENDLESS,
@@ -105,8 +108,9 @@ def measure(run: Callable[[int], None], *, seconds: float, workers: int, end: Ca
     return Speed(per_second=count / wall / workers, cpu_ms=(cpu_seconds() - before) / total * 1000)
 
 
-def measure_judge(programs: list[tuple[Task, str]], verdict: Verdict, *, seconds: float, workers: int) -> Speed:
-    judge = LocalJudge(workers=workers)
+def measure_judge(case: Case, *, seconds: float, workers: int) -> Speed:
+    programs, verdict = [(case.task, case.program)], case.verdict
+    judge = LocalJudge(workers=workers, record_lines=case.record_lines)
 
     def run(count: int) -> None:
         for report in judge.run_many(islice(cycle(programs), count)):
@@ -222,9 +226,7 @@ def main() -> None:
     print(f"CPython {platform.python_version()}, {len(os.sched_getaffinity(0))} cores, {options.workers} worker(s)\n")
     print(f"{'program':<28}{'programs/s per worker':>24}{'CPU ms/program':>18}")
     for case in () if options.only_tiers else CASES:
-        speed = measure_judge(
-            [(case.task, case.program)], case.verdict, seconds=options.seconds, workers=options.workers
-        )
+        speed = measure_judge(case, seconds=options.seconds, workers=options.workers)
         print(f"{case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")
     for case in () if options.only_tiers else (CASES[0], CASES[4]):
         speed = measure_subprocess(case.task, case.program, seconds=options.seconds)

@@ -212,6 +212,8 @@ class Outcome:
     message: str = ""
     actual: str | None = None
     """What the program returned or printed, shortened, for people to read."""
+    executed_lines: frozenset[int] | None = None
+    """1-based lines that ran in this test, or in loading where that failed; None where they are not known."""
     cpu_seconds: float = 0.0
 
 
@@ -226,7 +228,7 @@ class Report:
     tier: str = ""
     """The isolation under which it ran: T1, T2, T2g or T3 (docs/judge.md); empty where nobody said."""
     executed_lines: frozenset[int] | None = None
-    """1-based lines that ran; None where they were not recorded."""
+    """1-based lines that ran in loading the program or in any test; None where they were not recorded."""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     peak_memory_mb: float = 0.0

@@ -18,3 +18,9 @@ def unsafe_judge() -> Iterator[LocalJudge]:
     """A judge under which programs can fork, write anywhere and signal their zygote."""
     with LocalJudge(workers=1, tier="T3", unsafe=True) as judge:
         yield judge
+
+
+@pytest.fixture(scope="session")
+def recording() -> Iterator[LocalJudge]:
+    with LocalJudge(workers=1, record_lines=True) as judge:
+        yield judge

@@ -16,10 +16,11 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from time import thread_time
+from time import process_time, thread_time
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
+from linewise.judge.coverage import Recorder, new_recorder
 from linewise.judge.wire import HEADER, TooLargeError, Tree, ValueEncoder, encode_frame, safe_text
 
 PROGRAM_FILE, SETUP_FILE, TEST_FILE = "<program>", "<setup>", "<test>"
@@ -80,8 +81,10 @@ def limit_resources(job: dict[str, Any], held_bytes: int, max_processes: int) ->
 
 def run_job(job: dict[str, Any], result_fd: int, *, script: bool) -> None:
     """Run the job's tests, writing frames to `result_fd`."""
-    reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"])
+    reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"], job["total_cpu_seconds"])
     reporter.send("begun")
+    if job["record_lines"]:
+        reporter.recorder = new_recorder()
     if script:
         run_script(job, reporter)
     else:
@@ -91,15 +94,21 @@ def run_job(job: dict[str, Any], result_fd: int, *, script: bool) -> None:
 class Reporter:
     """Writes frames and knows when the test in progress began."""
 
-    def __init__(self, fd: int, cpu_seconds: float) -> None:
+    def __init__(self, fd: int, cpu_seconds: float, total_cpu_seconds: float) -> None:
         self.fd = fd
         self.cpu_seconds = cpu_seconds
+        self.total_cpu_seconds = total_cpu_seconds
         self.started = 0.0
+        self.recorder: Recorder | None = None
+        """Tells which lines ran, if the job asks for them; every frame then carries them."""
 
     def begin(self) -> None:
         """Start the clock of a test. At its CPU limit the line is reported; the parent does the killing."""
+        if self.recorder is not None:
+            self.recorder.restart()
         self.started = thread_time()
-        signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds)
+        left = max(self.total_cpu_seconds - process_time(), 1e-6)  # 0 would stop the timer
+        signal.setitimer(signal.ITIMER_PROF, min(self.cpu_seconds, left))
 
     def end(self) -> None:
         """Stop the clock."""
@@ -107,17 +116,22 @@ class Reporter:
 
     def send(self, kind: str, test: int | None = None, **fields: Tree) -> None:
         """Write one frame."""
-        frame = encode_frame({"kind": kind, "test": test, "cpu": thread_time() - self.started, **fields})
+        content: dict[str, Tree] = {"kind": kind, "test": test, "cpu": thread_time() - self.started, **fields}
+        if self.recorder is not None:
+            content["lines"] = self.recorder.lines()
+        frame = encode_frame(content)
         while frame:
             frame = frame[os.write(self.fd, frame) :]
 
     def send_error(self, error: BaseException, test: int | None) -> None:
         """Write the frame that describes an exception of the program."""
+        if self.recorder is not None:
+            self.recorder.note(error.__traceback__)
         kind = "memory" if isinstance(error, MemoryError) else "raised"
         if type(error) is AssertionError and raised_by_test(error.__traceback__):
             kind = "failed"
         message = safe_text(str, error)[:MAX_MESSAGE_CHARS]
-        line = program_line(error.__traceback__)
+        line = program_line(error.__traceback__, recursion=isinstance(error, RecursionError))
         self.send(kind, test, exception=type(error).__name__, line=line, message=message)
 
 
@@ -129,20 +143,27 @@ class Alarm:
     @classmethod
     def strike(cls, _signum: int, frame: FrameType | None) -> None:
         """Handle SIGPROF."""
+        if cls.reporter is not None and cls.reporter.recorder is not None:
+            cls.reporter.recorder.note(frame)
         while frame is not None and frame.f_code.co_filename != PROGRAM_FILE:
             frame = frame.f_back
         if cls.reporter is not None:
             cls.reporter.send("struck", line=frame.f_lineno if frame is not None else None)
 
 
-def program_line(traceback: TracebackType | None) -> int | None:
-    """Line of the deepest frame that lies in the program."""
-    deepest = None
+def program_line(traceback: TracebackType | None, *, recursion: bool = False) -> int | None:
+    """Line of the deepest frame that lies in the program; of a recursion, the line on which most frames stand.
+
+    The recursion limit strikes wherever the deepest frame happens to be, often in a helper that is not at fault.
+    """
+    times: dict[int, int] = {}
+    line = None
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == PROGRAM_FILE:
-            deepest = traceback
+            line = traceback.tb_lineno
+            times[line] = times.get(line, 0) + 1
         traceback = traceback.tb_next
-    return deepest.tb_lineno if deepest is not None else None
+    return max(times, key=times.__getitem__) if recursion and times else line
 
 
 def raised_by_test(traceback: TracebackType | None) -> bool:
@@ -158,6 +179,8 @@ def raised_by_test(traceback: TracebackType | None) -> bool:
 def compile_program(source: str, reporter: Reporter) -> CodeType | None:
     """The program's code; None, and a frame, where it does not compile. Nothing of the program has run by then."""
     try:
+        if reporter.recorder is not None:
+            return reporter.recorder.compile(source, PROGRAM_FILE)
         return compile(source, PROGRAM_FILE, "exec", dont_inherit=True)
     except BaseException as error:  # noqa: BLE001  null bytes, lone surrogates, nesting: each raises another type
         reporter.send("syntax", None, **describe_syntax(error, source))
@@ -230,7 +253,11 @@ def warm_up(source: str, calls: list[str]) -> None:
         "output_bytes": 1 << 16,
     }
     fd = os.open(os.devnull, os.O_WRONLY)
-    run_tests(marshal.loads(marshal.dumps(job)), Reporter(fd, 10.0))
+    reporter = Reporter(fd, 10.0, 3600.0)
+    run_tests(marshal.loads(marshal.dumps(job)), reporter)
+    reporter.recorder = new_recorder()
+    run_tests(marshal.loads(marshal.dumps(job)), reporter)
+    reporter.recorder.close()
     os.close(fd)
     sys.modules.pop("program")
     signal.signal(signal.SIGPROF, Alarm.strike)

@@ -38,6 +38,7 @@ class LocalJudge:
         *,
         workers: int | None = None,
         wall_factor: float = 4.0,
+        record_lines: bool = False,
         min_tier: str = Tier.T2G,
         tier: str | None = None,
         unsafe: bool | None = None,
@@ -47,6 +48,7 @@ class LocalJudge:
         Args:
             workers: programs judged at the same time; None means one for each core that this process may use.
             wall_factor: how many seconds may pass for each CPU second that a limit grants, for programs that sleep.
+            record_lines: whether reports tell which lines ran; docs/judge.md says what it costs.
             min_tier: the weakest isolation to accept: T1, T2 or T2g.
             tier: use exactly this tier instead of the best one.
             unsafe: accept T3 where nothing better can be had; None asks LINEWISE_JUDGE_UNSAFE in the environment.
@@ -68,7 +70,8 @@ class LocalJudge:
         # With fewer workers than cores, two judges would be pinned to the same ones.
         pins = cores if self.workers == len(cores) > 1 else [None] * self.workers
         self._idle = deque(
-            Worker(core=core, wall_factor=wall_factor, tier=self.tier, libraries=libraries) for core in pins
+            Worker(core=core, wall_factor=wall_factor, record_lines=record_lines, tier=self.tier, libraries=libraries)
+            for core in pins
         )
         self._all = tuple(self._idle)
         self._local = threading.local()

@@ -113,10 +113,12 @@ class Request:
     nonce: str
 
 
-def request(plan: Plan, batch: Batch, source: str, limits: Limits, cpu_seconds: float) -> Request:
+def request(
+    plan: Plan, batch: Batch, source: str, limits: Limits, *, cpu_left: float, record_lines: bool = False
+) -> Request:
     """What a child needs to run `batch`: the program and the inputs, never an expected value.
 
-    After `cpu_seconds` of a test the child reports the line at which it was struck.
+    The child reports at which line it was struck by the limit of one test, or when `cpu_left` seconds were used.
     """
     nonce = secrets.token_hex(8) if plan.trust is Trust.IN_PROCESS else ""
     indices = range(batch.first, batch.stop)
@@ -129,7 +131,9 @@ def request(plan: Plan, batch: Batch, source: str, limits: Limits, cpu_seconds: 
             "tests": [] if batch.script else [(isinstance(plan.tests[i], CallTest), plan.codes[i]) for i in indices],
             "stdin": first.input.encode("utf-8", "replace") if isinstance(first, StdinTest) else b"",
             "nonce": nonce,
-            "cpu_seconds": cpu_seconds,
+            "record_lines": record_lines,
+            "cpu_seconds": limits.cpu_seconds,
+            "total_cpu_seconds": cpu_left,
             "max_cpu_seconds": int(limits.total_cpu_seconds) + 2,
             "memory_bytes": limits.memory_mb << 20,
             "output_bytes": limits.output_bytes,

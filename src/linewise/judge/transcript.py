@@ -1,11 +1,12 @@
 """Turns the frames of one child into outcomes. Whatever the child sent, each test gets exactly one verdict."""
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from linewise.judge.child import MAX_MESSAGE_CHARS
 from linewise.judge.compare import describe, equal, output_difference
+from linewise.judge.coverage import decode_lines
 from linewise.judge.plan import Batch, Plan
 from linewise.judge.wire import FrameReader, Tree, WireError, decode_value
 from linewise.types import CallTest, Outcome, StdinTest, Verdict
@@ -53,6 +54,8 @@ class Transcript:
         self.batch = batch
         self.num_lines = program.count("\n") + program.count("\r") + 1
         self.nonce = nonce
+        self.record_lines = False
+        """Whether the child was asked which lines run. What it says unasked is not read."""
         self.begun = False
         """Whether the child got as far as the program. Until then, any failure is the judge's own."""
         self.loaded = False
@@ -69,6 +72,9 @@ class Transcript:
         self._struck = False
         self._struck_line: int | None = None
         self._script_error: Outcome | None = None
+        self._lines: list[frozenset[int] | None] = []
+        """Lines that ran in each completed step."""
+        self._struck_lines: frozenset[int] | None = None
 
     @property
     def complete(self) -> bool:
@@ -96,7 +102,7 @@ class Transcript:
             return
         if kind == "struck" and not self._struck:
             self._struck = True
-            self._struck_line = self._line(content)
+            self._struck_line, self._struck_lines = self._line(content), self._executed(content)
             return
         self.progress += 1
         if not self.loaded:
@@ -107,7 +113,8 @@ class Transcript:
             self._read_script(kind, content)
         else:
             self._read_test(kind, content)
-        self._struck, self._struck_line = False, None
+        self._lines.append(self._executed(content))
+        self._struck, self._struck_line, self._struck_lines = False, None, None
 
     def _read_load(self, kind: Tree, content: dict[str, Tree]) -> None:
         if kind == "loaded":
@@ -175,8 +182,29 @@ class Transcript:
         line = content.get("line")
         return min(max(line, 1), self.num_lines) if type(line) is int else None
 
+    def _executed(self, content: dict[str, Tree]) -> frozenset[int] | None:
+        if not self.record_lines:
+            return None
+        if content.get("kind") == "syntax":
+            return frozenset()
+        return decode_lines(content.get("lines"), self.num_lines)
+
     def conclude(self, ending: Ending, output: bytes) -> list[Outcome]:
         """Outcomes of the first tests of the batch, at least one; of all of them where the program did not load."""
+        outcomes = self._conclude(ending, output)
+        if not self.record_lines:
+            return outcomes
+        lines = [*self._lines, self._struck_lines]
+        if not self.loaded:
+            return [replace(outcome, executed_lines=self.loading_lines) for outcome in outcomes]
+        return [replace(outcome, executed_lines=ran) for outcome, ran in zip(outcomes, lines[1:], strict=False)]
+
+    @property
+    def loading_lines(self) -> frozenset[int] | None:
+        """Lines that ran while the program was loaded; None where they are not known."""
+        return self._lines[0] if self._lines else self._struck_lines
+
+    def _conclude(self, ending: Ending, output: bytes) -> list[Outcome]:
         remaining = self.batch.stop - self.batch.first
         if self.load_error is not None:
             return [self.load_error] * remaining

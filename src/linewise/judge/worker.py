@@ -19,9 +19,16 @@ class Worker:
     """One zygote and the thread that calls `judge`. Only `stop` may be called from another thread."""
 
     def __init__(
-        self, *, core: int | None, wall_factor: float, tier: Tier = Tier.T3, libraries: tuple[str, ...] = ()
+        self,
+        *,
+        core: int | None,
+        wall_factor: float,
+        record_lines: bool = False,
+        tier: Tier = Tier.T3,
+        libraries: tuple[str, ...] = (),
     ) -> None:
         self.core = core
+        self.record_lines = record_lines
         self.tier = tier
         self.libraries = libraries
         self.wall_factor = wall_factor
@@ -45,6 +52,7 @@ class Worker:
     def _judge(self, plan: Plan, limits: Limits, program: str) -> Report:
         started = time.monotonic()
         outcomes: list[Outcome] = []
+        executed: list[frozenset[int] | None] = []
         charged = cpu_seconds = peak_memory_mb = 0.0
         while len(outcomes) < len(plan.tests):
             left = limits.total_cpu_seconds - charged
@@ -52,18 +60,21 @@ class Worker:
                 spent = Outcome(verdict=Verdict.TIMEOUT, message="the CPU time of all tests together is used up")
                 outcomes.extend([spent] * (len(plan.tests) - len(outcomes)))
                 break
-            found, ending = self._run_child(plan, limits, program, first=len(outcomes), cpu_left=left)
+            found, ending, loading_lines = self._run_child(plan, limits, program, first=len(outcomes), cpu_left=left)
             outcomes.extend(found)
+            executed.extend([loading_lines, *(outcome.executed_lines for outcome in found)])
             # A program that sleeps is charged for that too, or else it could hold the worker for ever.
             charged += max(ending.cpu_seconds, ending.wall_seconds / self.wall_factor)
             cpu_seconds += ending.cpu_seconds
             peak_memory_mb = max(peak_memory_mb, ending.peak_memory_mb)
             if found[-1].verdict is Verdict.SYNTAX_ERROR:
                 outcomes.extend([found[-1]] * (len(plan.tests) - len(outcomes)))
+        known = [lines for lines in executed if lines is not None]
         return Report(
             outcomes=tuple(outcomes),
             trust=plan.trust,
             tier=self.tier.value,
+            executed_lines=frozenset().union(*known) if known else None,
             cpu_seconds=cpu_seconds,
             wall_seconds=time.monotonic() - started,
             peak_memory_mb=peak_memory_mb,
@@ -71,11 +82,12 @@ class Worker:
 
     def _run_child(
         self, plan: Plan, limits: Limits, program: str, *, first: int, cpu_left: float
-    ) -> tuple[list[Outcome], Ending]:
+    ) -> tuple[list[Outcome], Ending, frozenset[int] | None]:
         batch = plan.batch_at(first)
         cpu_seconds = min(limits.cpu_seconds, cpu_left)
-        ask = request(plan, batch, program, limits, cpu_seconds)
+        ask = request(plan, batch, program, limits, cpu_left=cpu_left, record_lines=self.record_lines)
         transcript = Transcript(plan, batch, program=program, nonce=ask.nonce, output_bytes=limits.output_bytes)
+        transcript.record_lines = self.record_lines
         child = Child(self._ready_zygote(), transcript, ask.frame, max_output_bytes=limits.output_bytes)
         try:
             ending = child.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
@@ -87,7 +99,7 @@ class Worker:
             child.close()
         if not transcript.begun:
             raise ZygoteFault("a child ended before it came to the program")
-        return transcript.conclude(ending, bytes(child.output)), ending
+        return transcript.conclude(ending, bytes(child.output)), ending, transcript.loading_lines
 
     def _ready_zygote(self) -> ZygoteProcess:
         if self._zygote is not None and self._zygote.num_children >= MAX_CHILDREN:

@@ -78,22 +78,31 @@ def program_from_record(record: Mapping[str, Any]) -> Program:
 
 def report_to_record(report: Report) -> dict[str, Any]:
     """JSON form of a report."""
-    lines = None if report.executed_lines is None else sorted(report.executed_lines)
-    return {**asdict(report), "executed_lines": lines}
+    record = asdict(report)
+    for part in (record, *record["outcomes"]):
+        part["executed_lines"] = None if part["executed_lines"] is None else sorted(part["executed_lines"])
+    return record
 
 
 def report_from_record(record: Mapping[str, Any]) -> Report:
     """The report of `report_to_record`."""
-    lines = record["executed_lines"]
-    outcomes = (Outcome(**{**outcome, "verdict": Verdict(outcome["verdict"])}) for outcome in record["outcomes"])
+    outcomes = (
+        Outcome(**{**outcome, "verdict": Verdict(outcome["verdict"]), "executed_lines": _lines(outcome)})
+        for outcome in record["outcomes"]
+    )
     return Report(
         **{
             **record,
             "outcomes": tuple(outcomes),
             "trust": Trust(record["trust"]),
-            "executed_lines": None if lines is None else frozenset(lines),
+            "executed_lines": _lines(record),
         }
     )
+
+
+def _lines(record: Mapping[str, Any]) -> frozenset[int] | None:
+    lines = record["executed_lines"]
+    return None if lines is None else frozenset(lines)
 
 
 def _floats(values: list[float]) -> Floats:
