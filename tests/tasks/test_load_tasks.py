@@ -42,7 +42,7 @@ def test_starter() -> None:
     [
         (
             "mbppp",
-            r"unknown task set 'mbppp'.* Did you mean 'mbpp'\? There are: starter, mbpp, odex, humaneval, jsonl\.",
+            r"unknown task set 'mbppp'.* Did you mean 'mbpp'\? There are: starter, starter-hard, mbpp, ",
         ),
         ("", "unknown task set ''"),
         # A wrong split is said before anything is fetched.
@@ -60,7 +60,14 @@ def test_faults(spec: str, message: str) -> None:
 
 
 def test_available_sets_names_what_load_tasks_takes() -> None:
-    assert [known.name for known in available_sets()] == ["starter", "mbpp", "odex", "humaneval", "jsonl"]
+    assert [known.name for known in available_sets()] == [
+        "starter",
+        "starter-hard",
+        "mbpp",
+        "odex",
+        "humaneval",
+        "jsonl",
+    ]
 
 
 def test_the_splits_named_are_those_of_the_tasks(data: Path) -> None:

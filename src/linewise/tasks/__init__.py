@@ -7,6 +7,7 @@ from pathlib import Path
 from linewise.errors import TaskError
 from linewise.tasks.humaneval import HUMANEVAL, load_humaneval
 from linewise.tasks.jsonl import load_jsonl
+from linewise.tasks.leetcode import LEETCODE, load_leetcode
 from linewise.tasks.mbpp import MBPP, load_mbpp
 from linewise.tasks.odex import ODEX, load_odex
 from linewise.tasks.starter import EASY, HARD, load_starter
@@ -94,6 +95,13 @@ def available_sets() -> tuple[TaskSet, ...]:
             splits=("test",),
             load=load_humaneval,
             place=lambda: _place(HUMANEVAL.find()),
+        ),
+        TaskSet(
+            name="leetcode",
+            description="methods of a class, from LeetCode (Xia et al. 2025)",
+            splits=("train", "test"),
+            load=load_leetcode,
+            place=lambda: _place(LEETCODE.find()),
         ),
         TaskSet(
             name="jsonl",
