@@ -1,6 +1,5 @@
 """APPS (Hendrycks et al. 2021, arXiv:2105.09938): problems as folders, or as rows of JSON; scripts or calls; MIT."""
 
-import ast
 import json
 import os
 import re
@@ -104,7 +103,7 @@ def apps_task(row: Mapping[str, Any]) -> Task | None:
     name = published.get("fn_name")
     starter = row["starter_code"].expandtabs(4).strip()
     solutions = [text.expandtabs(4).strip() + "\n" for text in _json(row["solutions"], "solutions") or []]
-    reference = next(filter(_parses, solutions), None)
+    reference = next(filter(_compiles, solutions), None)
     entry_point = None
     if name is not None:
         is_method = "class Solution" in (starter or reference or "")
@@ -125,7 +124,7 @@ def apps_task(row: Mapping[str, Any]) -> Task | None:
 
 def _signature(starter: str) -> str | None:
     """The starter code, after an import of the type names that it uses; None for code that is no open `def`."""
-    if not starter.endswith(":") or not _parses(f"{starter} pass"):
+    if not starter.endswith(":") or not _compiles(f"{starter} pass"):
         return None
     typed = sorted(set(re.findall(r"\b(?:Dict|List|Optional|Set|Tuple)\b", starter)))
     return f"from typing import {', '.join(typed)}\n\n\n{starter}" if typed else starter
@@ -199,9 +198,9 @@ def _json(text: str, field: str) -> Any:
         raise TaskError(f"field '{field}': no valid JSON ({error}).") from error
 
 
-def _parses(source: str) -> bool:
+def _compiles(source: str) -> bool:
     try:
-        ast.parse(source)
+        compile(source, "<solution>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
