@@ -15,7 +15,7 @@ from linewise.judge import LocalJudge
 from linewise.tasks import load_tasks
 from linewise.tasks.jsonl import task_from_json, task_to_json
 from linewise.tasks.leetcode import leetcode_task, load_leetcode
-from linewise.types import AssertTest, CallTest, Checker, Report, Task, Verdict
+from linewise.types import AssertTest, CallTest, Checker, Limits, Report, Task, Verdict
 
 ROW: dict[str, Any] = {
     "task_id": "double",
@@ -42,6 +42,7 @@ def test_row() -> None:
         entry_point="Solution.double",
         signature="from typing import *\n\n\nclass Solution:\n    def double(self, nums: List[int]) -> List[int]:",
         reference="from typing import *\n\n\n" + ROW["completion"] + "\n",
+        limits=Limits(cpu_seconds=5.0, total_cpu_seconds=15.0),
         metadata={"source": "leetcode", "license": "MIT", "family": "easy", "answers": "one"},
     )
 

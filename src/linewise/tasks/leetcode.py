@@ -9,10 +9,12 @@ from typing import Any
 from linewise.tasks.check_function import function_named
 from linewise.tasks.literals import folded
 from linewise.tasks.sources import Benchmark
-from linewise.types import AssertTest, CallTest, Checker, Task
+from linewise.types import AssertTest, CallTest, Checker, Limits, Task
 
 TOLERANCE = 1e-5
 """Of expected values with floats, as the site's statements have it."""
+LIMITS = Limits(cpu_seconds=5.0, total_cpu_seconds=15.0)
+"""Two references take about a second on an idle machine, and more than the usual two seconds on a crowded one."""
 ANY_ORDER = re.compile(r"\breturn(?:ed)?\b[^.\n]*\bin any order\b", re.IGNORECASE)
 """What a statement says where the order of the answer does not matter."""
 ANY_ANSWER = re.compile(r"\breturn any\b", re.IGNORECASE)
@@ -115,6 +117,7 @@ def leetcode_task(row: Mapping[str, Any]) -> Task:
         signature=f"{row['prompt'].strip()}\n\n\n{starter}" if starter.endswith(":") else None,
         setup=setup or None,
         reference=f"{row['prompt'].strip()}\n\n\n{row['completion'].strip()}\n",
+        limits=LIMITS,
         metadata={
             "source": "leetcode",
             "license": "MIT",
