@@ -22,6 +22,20 @@ Floats = npt.NDArray[np.float32]
 # ---------------------------------------------------------------------------------------------------------------- tasks
 
 
+class Checker(StrEnum):
+    """How a result is compared with what a test expects. A script's output is a list of lines, a line a list of words."""
+
+    EXACT = "exact"
+    UNORDERED = "unordered"
+    """The items of the outermost list or tuple, or the lines of an output, in any order."""
+    UNORDERED_DEEP = "unordered_deep"
+    """The items of lists at every depth, or the lines and the words of each line, in any order."""
+    SET = "set"
+    """The distinct items of the outermost list, tuple or set, or the distinct lines."""
+    CODE = "code"
+    """The function `check` of the task's `checker_code` decides."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallTest:
     """Evaluate `call` in the program's namespace; its value must equal the literal `expected`.
@@ -37,6 +51,9 @@ class CallTest:
     """True: may be shown to the model. False: hidden."""
     tolerance: float | None = None
     """Relative and absolute tolerance of floats inside the value; None means exact."""
+    checker: Checker = Checker.EXACT
+    alternatives: tuple[str, ...] = ()
+    """Further literals that are accepted beside `expected`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +71,11 @@ class StdinTest:
     input: str
     expected: str
     example: bool = False
+    tolerance: float | None = None
+    """Relative and absolute tolerance of numbers among the words of a line; None compares lines as text."""
+    checker: Checker = Checker.EXACT
+    alternatives: tuple[str, ...] = ()
+    """Further outputs that are accepted beside `expected`."""
 
 
 TestCase = CallTest | AssertTest | StdinTest
@@ -82,11 +104,13 @@ class Task:
     """What to do, in words; shown to the model."""
     tests: tuple[TestCase, ...]
     entry_point: str | None = None
-    """The name that the tests call, if any."""
+    """The function that the tests call, if any: `add`, or `Solution.add` for a method."""
     signature: str | None = None
     """Source that the program starts with, such as `def add(a: int, b: int) -> int:`; it ends without a newline."""
     setup: str | None = None
     """Code that runs after the program and before its tests, in the same namespace."""
+    checker_code: str | None = None
+    """Trusted code that runs in the judge's own process, for tests with the checker `CODE`: docs/task-format.md."""
     reference: str | None = None
     """A whole program that passes every test."""
     limits: Limits = Limits()

@@ -46,7 +46,17 @@ def test_list_sets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     assert main(["tasks", "list"]) == 0
     out = capsys.readouterr().out
     rows = {line.split()[1]: line for line in out.splitlines() if line.startswith("│ ") and line[2] != " "}
-    assert list(rows) == ["starter", "starter-hard", "mbpp", "odex", "humaneval", "jsonl"]
+    assert list(rows) == [
+        "starter",
+        "starter-hard",
+        "mbpp",
+        "odex",
+        "humaneval",
+        "leetcode",
+        "apps",
+        "quixbugs",
+        "jsonl",
+    ]
     assert "built in" in rows["starter"]
     assert "heldout" in rows["starter"]
     assert "the Hugging Face hub" in rows["mbpp"]

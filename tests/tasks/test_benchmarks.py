@@ -140,7 +140,7 @@ def test_odex(data: Path) -> None:
     assert {task.id for task in everything} >= {"odex/364621", "odex/364621#2", "odex/364621#3"}
 
 
-@pytest.mark.parametrize("spec", ["starter", "mbpp", "odex@all", "humaneval"])
+@pytest.mark.parametrize("spec", ["starter", "mbpp", "odex@all", "humaneval", "quixbugs"])
 def test_every_task_keeps_the_rules_of_the_format(data: Path, spec: str) -> None:
     assert data.is_dir()
     for task in load_tasks(spec):

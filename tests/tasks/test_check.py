@@ -8,7 +8,7 @@ from linewise.errors import JudgeError
 from linewise.judge import LocalJudge
 from linewise.tasks import load_tasks
 from linewise.tasks.check import Finding, Probe, check_tasks, judge_findings, probes_of, show_test
-from linewise.types import AssertTest, CallTest, StdinTest, Task
+from linewise.types import AssertTest, CallTest, Checker, StdinTest, Task
 
 ADD = Task(
     id="add",
@@ -25,6 +25,13 @@ def judge() -> Iterator[LocalJudge]:
         yield judge
 
 
+def test_rules_of_comparison_are_shown() -> None:
+    call = CallTest(call="f()", expected="1", checker=Checker.SET, alternatives=("2",))
+    assert show_test(call) == "f() == 1 (or 2, as a set)"
+    script = StdinTest(input="", expected="1", checker=Checker.UNORDERED, tolerance=0.1, alternatives=("2\n",))
+    assert show_test(script) == "input '' -> output '1' (or '2\\n', within 0.1, in any order)"
+
+
 def test_probes() -> None:
     probes = probes_of(ADD)
     assert probes[0] == Probe(name="the reference", source=ADD.reference or "")
@@ -36,10 +43,16 @@ def test_probes() -> None:
         "return []",
         "return True",
         "return False",
-        "return args[0]",
+        "return [*args, *options.values()][0]",
     ]
     assert len(probes_of(replace(ADD, reference=None))) == len(probes) - 1
     assert [probe.name for probe in probes_of(replace(ADD, entry_point=None))] == ["the reference", "an empty program"]
+
+
+def test_probes_of_a_method(judge: LocalJudge) -> None:
+    tests = (CallTest(call="A().f(x=5)", expected="5"), CallTest(call="A().f(6)", expected="6"))
+    (check,) = check_tasks([Task(id="a", prompt="", entry_point="A.f", tests=tests)], judge)
+    assert check.stub_fault.startswith("a function that returns its first argument passes")
 
 
 def test_clean_and_faulty_tasks(judge: LocalJudge) -> None:

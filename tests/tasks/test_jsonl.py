@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from linewise.errors import StorageError, TaskError
 from linewise.tasks.jsonl import dump_jsonl, load_jsonl, task_from_json, task_to_json
-from linewise.types import AssertTest, CallTest, Limits, StdinTest, Task
+from linewise.types import AssertTest, CallTest, Checker, Limits, StdinTest, Task
 
 ADD: dict[str, Any] = {
     "id": "add",
@@ -31,7 +31,8 @@ def test_every_field(tmp_path: Path) -> None:
     record = {
         "id": "x",
         "prompt": "p",
-        "entry_point": "f",
+        "entry_point": "F.f",
+        "checker_code": CHECKER_CODE,
         "signature": "def f(a):",
         "setup": "b = 1",
         "reference": "def f(a):\n    return a\n",
@@ -40,14 +41,16 @@ def test_every_field(tmp_path: Path) -> None:
         "tests": [
             {"kind": "call", "call": "f(0.1)", "expected": "[nan]", "example": True, "tolerance": 1e-3},
             {"kind": "assert", "code": "assert f(b) == b", "example": False},
-            {"kind": "stdin", "input": "1\n", "expected": "2\n"},
+            {"kind": "stdin", "input": "1\n", "expected": "2\n", "tolerance": 0.1, "alternatives": ["3\n"]},
+            {"kind": "call", "call": "f(1)", "expected": "{1}", "checker": "code", "alternatives": ["None", "1"]},
         ],
     }
     (task,) = load_jsonl(write(tmp_path / "t.jsonl", record))
     assert task == Task(
         id="x",
         prompt="p",
-        entry_point="f",
+        entry_point="F.f",
+        checker_code=CHECKER_CODE,
         signature="def f(a):",
         setup="b = 1",
         reference="def f(a):\n    return a\n",
@@ -56,7 +59,8 @@ def test_every_field(tmp_path: Path) -> None:
         tests=(
             CallTest(call="f(0.1)", expected="[nan]", example=True, tolerance=1e-3),
             AssertTest(code="assert f(b) == b"),
-            StdinTest(input="1\n", expected="2\n"),
+            StdinTest(input="1\n", expected="2\n", tolerance=0.1, alternatives=("3\n",)),
+            CallTest(call="f(1)", expected="{1}", checker=Checker.CODE, alternatives=("None", "1")),
         ),
     )
 
@@ -69,6 +73,8 @@ def test_byte_order_mark_blank_lines_and_carriage_returns(tmp_path: Path) -> Non
 
 
 ONE = "field 'tests[0]'"
+CALL = {"kind": "call", "call": "f()", "expected": "1"}
+CHECKER_CODE = "def check(input, expected, actual):\n    return True\n"
 FAULTS = [
     # fields of a task
     ({"id": 3}, "field 'id': 3 must be a string"),
@@ -78,6 +84,7 @@ FAULTS = [
     ({"tests": []}, "field 'tests': the list is empty"),
     ({"tests": {}}, "field 'tests': {} must be a list"),
     ({"entry_point": "a b"}, "field 'entry_point': 'a b' must be the name"),
+    ({"entry_point": "A.b.c"}, "field 'entry_point': 'A.b.c' must be the name of a function, or Class.method"),
     ({"signature": "def f(a)"}, "field 'signature': 'def f(a)' must be code that ends with the colon"),
     ({"signature": "def f(a):\n"}, "must end without a newline"),
     ({"setup": "x ="}, "field 'setup': 'x =' must be Python code"),
@@ -100,6 +107,27 @@ FAULTS = [
     ({"tests": [{"kind": "call", "call": "f()", "expected": "1", "tolerance": -1}]}, "'tolerance': -1 must be above 0"),
     ({"tests": [{"kind": "assert", "code": "assert"}]}, f"{ONE}, field 'code': 'assert' must be Python statements"),
     ({"tests": [{"kind": "assert", "code": "return 1"}]}, "must be Python statements"),
+    (
+        {"tests": [{**CALL, "checker": "unorderd"}]},
+        f"{ONE}, field 'checker': 'unorderd' must be one of exact, unordered",
+    ),
+    ({"tests": [{**CALL, "checker": "unorderd"}]}, "Did you mean 'unordered'?"),
+    ({"tests": [{**CALL, "checker": 1}]}, f"{ONE}, field 'checker': 1 must be a string"),
+    ({"tests": [{**CALL, "checker": "code"}]}, f"{ONE}, field 'checker': 'code' needs the task's field 'checker_code'"),
+    (
+        {"tests": [{**CALL, "checker": "set", "tolerance": 0.1}]},
+        f"{ONE}, field 'tolerance': the checker 'set' takes no",
+    ),
+    (
+        {"tests": [{**CALL, "alternatives": ["2", "g()"]}]},
+        f"{ONE}, field 'alternatives[1]': 'g()' must be a Python lit",
+    ),
+    ({"tests": [{**CALL, "alternatives": [2]}]}, f"{ONE}, field 'alternatives[0]': 2 must be a string"),
+    ({"tests": [{**CALL, "alternatives": "2"}]}, f"{ONE}, field 'alternatives': '2' must be a list"),
+    ({"checker_code": "def check(:"}, "field 'checker_code': 'def check(:' must be Python code"),
+    ({"checker_code": "def check(a):\n    pass"}, "must define a function check(input, expected, actual)"),
+    ({"checker_code": "x = 1"}, "field 'checker_code': 'x = 1' must define a function check"),
+    ({"tests": [{"kind": "assert", "code": "", "checker": "set"}]}, "unknown field 'checker'"),
     ({"tests": [{"kind": "stdin", "input": "", "expects": ""}]}, "unknown field 'expects'. Did you mean 'expected'?"),
 ]
 
@@ -154,15 +182,25 @@ def test_long_values_are_cut() -> None:
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 positive = st.floats(min_value=1e-9, max_value=1e9)
+checkers = st.sampled_from([Checker.EXACT, Checker.UNORDERED])
 calls = st.builds(
     CallTest,
     call=st.sampled_from(["f(1)", "f('é\\n')", "  f(x)[0]"]),
     expected=st.one_of(st.integers(), st.floats(), texts, st.lists(st.booleans())).map(repr),
     example=st.booleans(),
     tolerance=st.none() | positive,
+    checker=checkers,
+    alternatives=st.lists(texts.map(repr), max_size=2).map(tuple),
 )
 asserts = st.builds(AssertTest, code=st.sampled_from(["assert f(1)", "x = 1\nassert x"]), example=st.booleans())
-stdins = st.builds(StdinTest, input=texts, expected=texts, example=st.booleans())
+stdins = st.builds(
+    StdinTest,
+    input=texts,
+    expected=texts,
+    example=st.booleans(),
+    checker=st.sampled_from(Checker),
+    alternatives=st.lists(texts, max_size=2).map(tuple),
+)
 tasks = st.builds(
     Task,
     id=texts.filter(str.strip),
@@ -171,6 +209,7 @@ tasks = st.builds(
     entry_point=st.none() | st.sampled_from(["f", "größe"]),
     signature=st.none() | st.sampled_from(["def f(x):", "import re\n\ndef f(x: int) -> int:"]),
     setup=st.none() | st.just("x = 1"),
+    checker_code=st.just(CHECKER_CODE),
     reference=st.none() | texts,
     limits=st.builds(
         Limits,

@@ -15,6 +15,7 @@ from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
 from linewise.rollout.prompts import PromptOptions, PromptStyle
 from linewise.tasks import load_tasks, unique_tasks
+from linewise.tasks.check import stub_source
 from linewise.training.seeds import subset
 from linewise.types import Policy, Sampling, Task
 
@@ -158,9 +159,7 @@ def answer_reference(task: Task) -> str:
 
 def answer_stub(task: Task) -> str:
     """A function of the right name that returns None; for a script, a program that does nothing."""
-    if task.entry_point is None:
-        return "pass\n"
-    return f"def {task.entry_point}(*args, **options):\n    return None\n"
+    return "pass\n" if task.entry_point is None else stub_source(task.entry_point, "None")
 
 
 ANSWERS: Mapping[str, Callable[[Task], str]] = {"reference": answer_reference, "stub": answer_stub}

@@ -133,7 +133,7 @@ def output_difference(expected: str, actual: str) -> str | None:
 
     Lines are compared in order. White space at the end of a line and empty lines at the end are ignored.
     """
-    wanted, found = _lines(expected), _lines(actual)
+    wanted, found = lines_of(expected), lines_of(actual)
     for number, (want, got) in enumerate(zip(wanted, found, strict=False), start=1):
         if want != got:
             return f"line {number} of the output differs"
@@ -142,7 +142,8 @@ def output_difference(expected: str, actual: str) -> str | None:
     return None
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
+    """The lines of an output, without white space at their ends and empty lines at the end."""
     return [line.rstrip() for line in text.rstrip().split("\n")]
 
 

@@ -6,11 +6,10 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
-from typing import Any
 
 from linewise.errors import TaskError
+from linewise.judge.checkers import Check, CheckFunction, check_of, load_check
 from linewise.judge.child import SETUP_FILE, TEST_FILE
-from linewise.judge.compare import parse_literal
 from linewise.judge.wire import HEADER
 from linewise.types import AssertTest, CallTest, Limits, StdinTest, Task, TestCase, Trust
 
@@ -28,11 +27,11 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The tests of a task, compiled and split into batches. `expected` stays in the parent."""
+    """The tests of a task, compiled and split into batches. `checks` stay in the parent."""
 
     tests: tuple[TestCase, ...]
-    expected: tuple[Any, ...]
-    """For each test: the value of a call test's literal, None for the others."""
+    checks: tuple[Check | None, ...]
+    """For each test: what it accepts; None for assertions."""
     codes: tuple[CodeType | None, ...]
     """For each test: what the child evaluates; None for stdin tests."""
     setup: CodeType | None
@@ -48,13 +47,13 @@ class Plan:
 def plan_task(task: Task) -> Plan:
     """The plan of a task. Raises `TaskError` where a test or the set-up code is not Python or not a literal."""
     try:
-        return _plan(task.tests, task.setup)
+        return _plan(task.tests, task.setup, task.checker_code)
     except TaskError as error:
         raise TaskError(f"task '{task.id}': {error}") from error
 
 
 @lru_cache(maxsize=4096)
-def _plan(tests: tuple[TestCase, ...], setup: str | None) -> Plan:
+def _plan(tests: tuple[TestCase, ...], setup: str | None, checker_code: str | None) -> Plan:
     if not tests:
         raise TaskError("it has no tests, so no program can be judged; give it at least one.")
     batches: list[Batch] = []
@@ -64,9 +63,10 @@ def _plan(tests: tuple[TestCase, ...], setup: str | None) -> Plan:
         if batches and not script and not batches[-1].script:
             first = batches.pop().first
         batches.append(Batch(first=first, stop=index + 1, script=script))
+    function = None if checker_code is None else load_check(checker_code)
     return Plan(
         tests=tests,
-        expected=tuple(_expected(index, test) for index, test in enumerate(tests)),
+        checks=tuple(_check(index, test, function) for index, test in enumerate(tests)),
         codes=tuple(_code(index, test) for index, test in enumerate(tests)),
         setup=None if setup is None else _compile("setup", setup, SETUP_FILE, "exec"),
         batches=tuple(batches),
@@ -74,16 +74,13 @@ def _plan(tests: tuple[TestCase, ...], setup: str | None) -> Plan:
     )
 
 
-def _expected(index: int, test: TestCase) -> Any:
-    if not isinstance(test, CallTest):
+def _check(index: int, test: TestCase, function: CheckFunction | None) -> Check | None:
+    if isinstance(test, AssertTest):
         return None
     try:
-        return parse_literal(test.expected)
-    except ValueError as error:
-        raise TaskError(
-            f"tests[{index}].expected is {test.expected!r}, which is not a Python literal ({error}); "
-            "write a literal or turn the test into an assertion."
-        ) from error
+        return check_of(test, function)
+    except TaskError as error:
+        raise TaskError(f"tests[{index}].{error}") from error
 
 
 def _code(index: int, test: TestCase) -> CodeType | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from linewise.judge.child import MAX_MESSAGE_CHARS
-from linewise.judge.compare import describe, equal, output_difference
+from linewise.judge.compare import describe
 from linewise.judge.coverage import decode_lines
 from linewise.judge.plan import Batch, Plan
 from linewise.judge.wire import FrameReader, Tree, WireError, decode_value
-from linewise.types import CallTest, Outcome, StdinTest, Verdict
+from linewise.types import CallTest, Outcome, Verdict
 
 FRAME_OVERHEAD = 1 << 14
 """Bytes that a frame may need besides a result of the largest size."""
@@ -158,12 +158,13 @@ class Transcript:
             raise WireError("an unknown frame of a test")
 
     def _compare(self, index: int, content: dict[str, Tree]) -> Outcome:
-        test = self.plan.tests[index]
-        assert isinstance(test, CallTest)
+        check = self.plan.checks[index]
+        assert check is not None
         value = decode_value(content["value"])
-        passed = equal(self.plan.expected[index], value, test.tolerance)
+        difference = check.value_difference(value)
         return Outcome(
-            verdict=Verdict.PASSED if passed else Verdict.FAILED,
+            verdict=Verdict.PASSED if difference is None else Verdict.FAILED,
+            message=difference or "",
             actual=describe(value, MAX_ACTUAL_CHARS),
             cpu_seconds=_seconds(content),
         )
@@ -216,12 +217,12 @@ class Transcript:
         return [*self.outcomes, unanswered] if self.loaded else [unanswered] * remaining
 
     def _judge_output(self, output: bytes, cpu_seconds: float) -> Outcome:
-        test = self.plan.tests[self.batch.first]
-        assert isinstance(test, StdinTest)
+        check = self.plan.checks[self.batch.first]
+        assert check is not None
         if self._script_error is not None:
             return self._script_error
         text = output.decode("utf-8", "replace")
-        difference = output_difference(test.expected, text)
+        difference = check.output_difference(text)
         return Outcome(
             verdict=Verdict.PASSED if difference is None else Verdict.FAILED,
             message=difference or "",

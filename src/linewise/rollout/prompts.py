@@ -4,6 +4,7 @@ A completion-style prompt never ends in a newline: in most vocabularies a newlin
 token, which a prompt ending in "\n" would tear apart.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -106,7 +107,10 @@ def _chat(task: Task, policy: Policy, examples: Sequence[TestCase]) -> Prompt:
 
 
 def _function_head(task: Task, examples: Sequence[TestCase]) -> str | None:
-    """Signature and docstring, ready for a body; None for a task without a signature."""
+    """Signature and docstring, ready for a body; None for a task without a signature.
+
+    The signature of a method is indented, and so its docstring is indented further.
+    """
     if task.signature is None:
         return None
     words = task.prompt.strip()
@@ -115,9 +119,10 @@ def _function_head(task: Task, examples: Sequence[TestCase]) -> str | None:
     docstring = words.replace("\\", "\\\\").replace('"""', r"\"\"\"")
     if docstring.endswith('"'):
         docstring += " "
-    lines = [f"    {line}" if line else "" for line in docstring.split("\n")]
-    closing = "\n    " if len(lines) > 1 else ""
-    return f'{task.signature}\n    """{chr(10).join(lines).lstrip()}{closing}"""'
+    indent = re.match(r"[ \t]*", task.signature[task.signature.rfind("\n") + 1 :])[0] + "    "  # type: ignore[index]
+    lines = [indent + line if line else "" for line in docstring.split("\n")]
+    closing = "\n" + indent if len(lines) > 1 else ""
+    return f'{task.signature}\n{indent}"""{chr(10).join(lines).lstrip()}{closing}"""'
 
 
 def _doctest(test: TestCase) -> str:

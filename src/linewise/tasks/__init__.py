@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linewise.errors import TaskError, did_you_mean
+from linewise.tasks.apps import APPS, find_apps, load_apps
 from linewise.tasks.humaneval import HUMANEVAL, load_humaneval
 from linewise.tasks.jsonl import load_jsonl
+from linewise.tasks.leetcode import LEETCODE, load_leetcode
 from linewise.tasks.mbpp import MBPP, load_mbpp
 from linewise.tasks.odex import ODEX, load_odex
+from linewise.tasks.quixbugs import find_quixbugs, load_quixbugs
 from linewise.tasks.starter import EASY, HARD, load_starter
 from linewise.types import Task
 
@@ -93,6 +96,27 @@ def available_sets() -> tuple[TaskSet, ...]:
             splits=("test",),
             load=load_humaneval,
             place=lambda: _place(HUMANEVAL.find()),
+        ),
+        TaskSet(
+            name="leetcode",
+            description="methods of a class, from LeetCode (Xia et al. 2025)",
+            splits=("train", "test"),
+            load=load_leetcode,
+            place=lambda: _place(LEETCODE.find()),
+        ),
+        TaskSet(
+            name="apps",
+            description="interview and contest problems (Hendrycks et al. 2021): apps:FOLDER",
+            splits=("train", "test"),
+            load=load_apps,
+            place=lambda: _place(find_apps() or APPS.find()),
+        ),
+        TaskSet(
+            name="quixbugs",
+            description="algorithms with a bug in one line, to be repaired (Lin et al. 2017)",
+            splits=("test",),
+            load=load_quixbugs,
+            place=lambda: _place(find_quixbugs()),
         ),
         TaskSet(
             name="jsonl",

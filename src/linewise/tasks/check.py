@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from linewise.errors import JudgeError
-from linewise.types import AssertTest, CallTest, Judge, Report, StdinTest, Task, TestCase, Verdict
+from linewise.types import AssertTest, CallTest, Checker, Judge, Report, StdinTest, Task, TestCase, Verdict
 
-STUB_VALUES = ("None", "0", "''", "[]", "True", "False", "args[0]")
-"""What the stubs of a function return; the last is their first argument."""
+FIRST_ARGUMENT = "[*args, *options.values()][0]"
+STUB_VALUES = ("None", "0", "''", "[]", "True", "False", FIRST_ARGUMENT)
+"""What the stubs of a function return."""
 EMPTY_PROGRAM = "pass\n"
 REFERENCE = "the reference"
 
@@ -83,9 +84,16 @@ def _probes(task: Task) -> Iterator[Probe]:
     yield Probe(name="an empty program", source=EMPTY_PROGRAM)
     if task.entry_point is not None:
         for value in STUB_VALUES:
-            name = "its first argument" if value == "args[0]" else value
-            source = f"def {task.entry_point}(*args, **options):\n    return {value}\n"
-            yield Probe(name=f"a function that returns {name}", source=source)
+            name = "its first argument" if value == FIRST_ARGUMENT else value
+            yield Probe(name=f"a function that returns {name}", source=stub_source(task.entry_point, value))
+
+
+def stub_source(entry_point: str, value: str) -> str:
+    """A program in which the entry point, a function or a method, returns the value of an expression."""
+    class_name, _, name = entry_point.rpartition(".")
+    if not class_name:
+        return f"def {name}(*args, **options):\n    return {value}\n"
+    return f"class {class_name}:\n    def {name}(self, *args, **options):\n        return {value}\n"
 
 
 def judge_findings(task: Task, findings: Sequence[Finding]) -> TaskCheck:
@@ -131,12 +139,27 @@ def show_test(test: TestCase) -> str:
     """One test in one line."""
     match test:
         case CallTest():
-            tolerance = "" if test.tolerance is None else f" (within {test.tolerance:g})"
-            return f"{test.call} == {test.expected}{tolerance}"
+            return f"{test.call} == {test.expected}{_rules(test)}"
         case AssertTest():
             return "; ".join(line.strip() for line in test.code.splitlines() if line.strip())
         case StdinTest():
-            return f"input {test.input!r} -> output {test.expected!r}"
+            return f"input {test.input!r} -> output {test.expected!r}{_rules(test)}"
+
+
+RULE_WORDS = {
+    Checker.UNORDERED: "in any order",
+    Checker.UNORDERED_DEEP: "in any order at every depth",
+    Checker.SET: "as a set",
+    Checker.CODE: "or what the task's checker accepts",
+}
+
+
+def _rules(test: CallTest | StdinTest) -> str:
+    """How the result is compared, in brackets; empty for the usual comparison."""
+    rules = [f"or {text if isinstance(test, CallTest) else repr(text)}" for text in test.alternatives]
+    rules += [f"within {test.tolerance:g}"] if test.tolerance is not None else []
+    rules += [RULE_WORDS[test.checker]] if test.checker in RULE_WORDS else []
+    return f" ({', '.join(rules)})" if rules else ""
 
 
 def _words(verdict: Verdict) -> str:

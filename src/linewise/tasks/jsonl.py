@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from linewise.errors import StorageError, TaskError
 from linewise.tasks.validation import check_task
-from linewise.types import AssertTest, CallTest, Limits, StdinTest, Task, TestCase
+from linewise.types import AssertTest, CallTest, Checker, Limits, StdinTest, Task, TestCase
 
 KINDS: dict[type[TestCase], str] = {CallTest: "call", AssertTest: "assert", StdinTest: "stdin"}
 """What the field `kind` of a test says."""
 TYPES = {kind: test for test, kind in KINDS.items()}
+RULES_NOT_SET = {"tolerance": None, "checker": Checker.EXACT, "alternatives": ()}
+"""Fields of a test that are left out where they hold these values."""
 
 
 def load_jsonl(path: Path) -> list[Task]:
@@ -54,13 +56,14 @@ def dump_jsonl(tasks: Iterable[Task], path: Path) -> None:
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
-    """JSON form of a task. A tolerance that is not set is left out."""
+    """JSON form of a task. Comparison rules that are not set are left out."""
     return {
         "id": task.id,
         "prompt": task.prompt,
         "entry_point": task.entry_point,
         "signature": task.signature,
         "setup": task.setup,
+        **({} if task.checker_code is None else {"checker_code": task.checker_code}),
         "reference": task.reference,
         "limits": asdict(task.limits),
         "metadata": dict(task.metadata),
@@ -77,6 +80,7 @@ def task_from_json(record: object, where: str = "task") -> Task:
         entry_point=values.get("entry_point"),
         signature=values.get("signature"),
         setup=values.get("setup"),
+        checker_code=values.get("checker_code"),
         reference=values.get("reference"),
         limits=Limits(**values.get("limits", {})),
         metadata=values.get("metadata", {}),
@@ -85,14 +89,22 @@ def task_from_json(record: object, where: str = "task") -> Task:
 
 
 def _test_to_json(test: TestCase) -> dict[str, Any]:
-    fields = asdict(test)
-    if isinstance(test, CallTest) and test.tolerance is None:
-        del fields["tolerance"]
-    return {"kind": KINDS[type(test)], **fields}
+    values = {field.name: getattr(test, field.name) for field in fields(test)}
+    for name, default in RULES_NOT_SET.items():
+        if values.get(name) == default:
+            values.pop(name, None)
+    if "alternatives" in values:
+        values["alternatives"] = list(values["alternatives"])
+    return {"kind": KINDS[type(test)], **values}
 
 
 def _test_from_json(record: dict[str, Any]) -> TestCase:
-    return TYPES[record["kind"]](**{name: value for name, value in record.items() if name != "kind"})
+    values = {name: value for name, value in record.items() if name != "kind"}
+    if "checker" in values:
+        values["checker"] = Checker(values["checker"])
+    if "alternatives" in values:
+        values["alternatives"] = tuple(values["alternatives"])
+    return TYPES[record["kind"]](**values)
 
 
 def _parse(line: str, where: str) -> object:

@@ -6,7 +6,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Row:
     values: Mapping[str, Any]
     where: str
     """Where it stands, for errors: `data/mbpp.jsonl, line 7`."""
+    split: str | None = None
+    """The hub's split that it is from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,14 @@ class Benchmark:
     hub_splits: tuple[str, ...]
     fields: Fields
     """The fields that a row must have, with their JSON types."""
-    convert: Callable[[Mapping[str, Any]], Task]
+    convert: Callable[[Mapping[str, Any]], Task | None]
+    """The task of a row; None for a row that cannot be judged, such as one without tests, which is left out."""
     packaged: Callable[[], Path | None] = lambda: None
     """Finds the file inside an installed package."""
+    revision: str | None = None
+    """Branch of the hub's repository, where it is not the main one."""
+    splits_are_files: bool = False
+    """Whether rows do not say their split: then it is the hub's, or `test` for a file with `test` in its name."""
 
     def find(self, path: Path | None = None) -> Path | None:
         """The file to read: the given path, in the data folder, in a package; None where only the hub has it.
@@ -60,12 +67,21 @@ class Benchmark:
     def load(self, path: Path | None = None) -> list[Task]:
         """All tasks. Raises TaskError for rows that are not of this data set, or where the hub is out of reach."""
         file = self.find(path)
-        tasks = [self._task(row) for row in (read_rows(file) if file else self._hub_rows())]
+        found = [self.task(row, file) for row in (read_rows(file) if file else self._hub_rows())]
+        tasks = [task for task in found if task is not None]
         if not tasks:
             raise TaskError(f"{file or self.hub_id} holds no task; fetch it again.")
         return tasks
 
-    def _task(self, row: Row) -> Task:
+    def task(self, row: Row, file: Path | None = None) -> Task | None:
+        """The task of a row, which stands in `file` or else on the hub. Raises TaskError."""
+        task = self._converted(row)
+        if task is None or not self.splits_are_files:
+            return task
+        split = row.split or ("test" if file is not None and "test" in file.name.lower() else "train")
+        return replace(task, metadata={"split": split, **task.metadata})
+
+    def _converted(self, row: Row) -> Task | None:
         for name, kind in self.fields.items():
             if not isinstance(row.values.get(name), kind):
                 raise TaskError(
@@ -90,15 +106,17 @@ class Benchmark:
             raise TaskError(
                 f"reading {self.hub_id} from the hub needs 'datasets': pip install 'linewise[hub]'. {remedy}"
             ) from error
+        branch = {} if self.revision is None else {"revision": self.revision}
         for split in self.hub_splits:
             try:
-                values = load_dataset(self.hub_id, self.config, split=split)
+                values = load_dataset(self.hub_id, self.config, split=split, **branch)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
                 raise TaskError(
                     f"could not load {self.hub_id} ({split}) from the hub: {reason}. Check the network. {remedy}"
                 ) from error
-            yield from rows_of(values, f"{self.hub_id} ({split}), row")
+            for row in rows_of(values, f"{self.hub_id} ({split}), row"):
+                yield replace(row, split=split)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
