@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from linewise.errors import JudgeError, UserError
-from linewise.judge.plan import plan_task
-from linewise.judge.worker import Worker
+from linewise.judge.plan import Plan, plan_task
+from linewise.judge.worker import UnsplittableError, Worker
 from linewise.types import Report, Task
 
 WINDOW = 32
@@ -29,12 +29,16 @@ class LocalJudge:
             report = judge.run(task, "def add(a, b): return a + b")
     """
 
-    def __init__(self, *, workers: int | None = None, wall_factor: float = 4.0) -> None:
+    def __init__(
+        self, *, workers: int | None = None, wall_factor: float = 4.0, allow_in_process: bool = False
+    ) -> None:
         """Prepare the workers; their processes start with the first programs.
 
         Args:
             workers: programs judged at the same time; None means one for each core that this process may use.
             wall_factor: how many seconds may pass for each CPU second that a limit grants, for programs that sleep.
+            allow_in_process: run assertions that cannot run apart from the program beside it. It can forge their
+                verdicts, so never reward them. Without it, such tasks get a `JudgeError`.
 
         Raises:
             UserError: `workers` or `wall_factor` is less than 1.
@@ -43,6 +47,7 @@ class LocalJudge:
         if sys.platform != "linux":
             raise JudgeError(f"the judge needs Linux 5.3 or later and this is {sys.platform}; use a container or a VM.")
         cores = sorted(os.sched_getaffinity(0))
+        self.allow_in_process = allow_in_process
         self.workers = len(cores) if workers is None else workers
         if self.workers < 1:
             raise UserError(f"workers is {workers}; it must be at least 1, or None for one on each core.")
@@ -99,7 +104,21 @@ class LocalJudge:
         if self._closed:
             raise JudgeError("this judge is closed; build another one.")
         plan = plan_task(task)
-        return self._executor.submit(lambda: self._worker().judge(plan, task.limits, program))
+        return self._executor.submit(lambda: self._judge(task, plan, program))
+
+    def _judge(self, task: Task, plan: Plan, program: str) -> Report:
+        obstacle = plan.split.obstacle if plan.split is not None else ""
+        if not obstacle:
+            try:
+                return self._worker().judge(plan, task.limits, program)
+            except UnsplittableError as error:
+                obstacle = str(error)
+        if self.allow_in_process:
+            return self._worker().judge(plan_task(task, in_process=True), task.limits, program)
+        raise JudgeError(
+            f"task '{task.id}' has assertions that cannot run apart from the program: {obstacle}. Verdicts beside it could "
+            "be forged; rewrite them, as call tests for example, or use LocalJudge(allow_in_process=True) without rewards."
+        )
 
     def _worker(self) -> Worker:
         """The worker of the calling thread. A zygote ends with the thread that started it, so they stay together."""
