@@ -29,9 +29,7 @@ class LocalJudge:
             report = judge.run(task, "def add(a, b): return a + b")
     """
 
-    def __init__(
-        self, *, workers: int | None = None, wall_factor: float = 4.0, allow_in_process: bool = False
-    ) -> None:
+    def __init__(self, *, workers: int | None = None, wall_factor: float = 4.0, allow_in_process: bool = False) -> None:
         """Prepare the workers; their processes start with the first programs.
 
         Args:

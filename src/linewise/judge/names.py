@@ -36,8 +36,10 @@ def plan_split(assertions: Sequence[str], setup: str, entry_point: str | None) -
     """The plan for these tests, which are valid Python. `entry_point` may be the name of a builtin."""
     trees = [ast.parse(source) for source in (setup, *assertions)]
     read = set(_read(trees)) | {entry_point}
-    modules = {name for name in read if name in sys.stdlib_module_names and name != entry_point and _is_module(name, trees)}
-    imports = [node for node in trees[0].body if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {
+        name for name in read if name in sys.stdlib_module_names and name != entry_point and _is_module(name, trees)
+    }
+    imports: list[ast.stmt] = [node for node in trees[0].body if isinstance(node, ast.Import | ast.ImportFrom)]
     return SplitPlan(
         borrowed=frozenset(name for name in read - modules if name and (name not in BUILTINS or name == entry_point)),
         modules=frozenset(modules),

@@ -243,6 +243,7 @@ class Child:
         return True
 
     def take_packet(self) -> None:
+        """Read what the zygote says of the child. Raises `ZygoteFault`."""
         packet = self.zygote.receive(time.monotonic() + ANSWER_SECONDS)
         if len(packet) == STARTED.size and self.pid is None:
             (self.pid,) = STARTED.unpack(packet)

@@ -12,23 +12,25 @@ import operator
 import pickle
 import types
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import thread_time
 from typing import Any
 
-from linewise.judge.child import MAX_MESSAGE_CHARS, ROLES, Reporter, load_program, program_line
+from linewise.judge.child import MAX_MESSAGE_CHARS, Reporter, load_program, program_line
 from linewise.judge.exchange import MUTABLE, RICH, Channel, contents, survey
 from linewise.judge.wire import ENCODER, MAX_OPAQUE_CHARS, TooLargeError, ValueEncoder, safe_text
 
+OPERATORS = """
+    eq ne lt le gt ge add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift iadd isub imul neg pos invert
+    index getitem setitem delitem
+""".split()  # noqa: SIM905
+FUNCTIONS = (
+    *(abs, bool, bytes, complex, divmod, float, format, getattr, hash, int, isinstance, issubclass, iter, len, next),
+    *(repr, reversed, round, setattr, delattr, str, math.ceil, math.floor, math.trunc, copy.copy, copy.deepcopy),
+)
 PRIMITIVES: dict[str, Callable[..., Any]] = {
-    name: getattr(operator, name)
-    for name in (
-        "eq ne lt le gt ge add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift iadd isub imul neg pos "
-        "invert index getitem setitem delitem"
-    ).split()
-} | {
-    function.__name__: function
-    for function in (abs, bool, bytes, complex, divmod, float, format, hash, int, isinstance, issubclass, iter, len, next)
-    + (repr, reversed, round, str, getattr, setattr, delattr, math.ceil, math.floor, math.trunc, copy.copy, copy.deepcopy)
+    **{name: getattr(operator, name) for name in OPERATORS},
+    **{function.__name__: function for function in FUNCTIONS},
 }
 """What the tests' child may ask for besides calls of the program's own objects, taken before the program can patch them."""
 UNNAMED = {kind: name for name, kind in vars(types).items() if isinstance(kind, type)}
@@ -43,9 +45,6 @@ def run_program(job: dict[str, Any], reporter: Reporter, channel_fd: int) -> Non
     if namespace is not None:
         reporter.end()
         Responder(Channel(channel_fd, MAX_REQUEST_BYTES), namespace, job["output_bytes"], reporter).serve()
-
-
-ROLES["program"] = run_program
 
 
 class Exports:
@@ -169,16 +168,14 @@ class Responder:
             try:
                 value = function(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001  the program may raise anything
-                self.reply("error", parts, before, lambda encoder, error=error: self.describe(error, encoder))
+                self.reply("error", parts, before, partial(self.describe, error))
             else:
                 self.reply("value", parts, before, lambda encoder: encoder.encode(value))
         except MemoryError as error:
             self.send({"error": self.describe(error, ReplyEncoder(self.limit, self.exports, []))})
         self.request = outer
 
-    def reply(
-        self, kind: str, parts: list[Any], before: list[Any], encode: Callable[[ReplyEncoder], Any]
-    ) -> None:
+    def reply(self, kind: str, parts: list[Any], before: list[Any], encode: Callable[[ReplyEncoder], Any]) -> None:
         """Send a result, and the new contents of those arguments that the call has changed."""
         encoder = ReplyEncoder(self.limit, self.exports, parts)
         try:

@@ -65,7 +65,6 @@ FORWARDED = {
     "__delitem__": "delitem",
     "__setattr__": "setattr",
     "__delattr__": "delattr",
-    "__getattr__": "getattr",
     "__format__": "format",
     "__round__": "round",
 }
@@ -79,8 +78,8 @@ class Asker(Protocol):
         """Call a handle or a primitive there. Raises what the program raises."""
 
 
-class Unsplittable(BaseException):  # noqa: N818  no `except Exception` of a test may catch it
-    """A test does what cannot be done apart from the program."""
+class Unsplittable(BaseException):
+    """A test does what cannot be done apart from the program. No `except Exception` of the test may catch it."""
 
 
 class Handle:
@@ -95,9 +94,12 @@ class Handle:
         object.__setattr__(self, "_linewise_number", number)
 
     @property
-    def __class__(self) -> Any:  # the language asks for it where `isinstance` is called
+    def __class__(self) -> Any:  # type: ignore[misc]  the language asks for it where the type itself is not what it seeks
         """The class, as the program has it."""
-        return self._linewise_asker.ask("getattr", (self, "__class__"))
+        return self.__getattr__("__class__")
+
+    def __getattr__(self, name: str) -> Any:
+        return self._linewise_asker.ask("getattr", (self, name))
 
     def __deepcopy__(self, memo: object) -> Any:
         return self._linewise_asker.ask("deepcopy", (self,))
@@ -115,6 +117,7 @@ class CallableHandle(Handle):
     __slots__ = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it in the program's process."""
         return self._linewise_asker.ask(self._linewise_number, args, kwargs)
 
 

@@ -152,7 +152,7 @@ class SplitRun:
             for child in self.children:
                 child.drain()
             if tests.hung_up:
-                return None if all([child.ends_within(HANGUP_SECONDS) for child in self.children]) else Stop.DONE
+                return None if all(child.ends_within(HANGUP_SECONDS) for child in self.children) else Stop.DONE
             if self.transcript.finished:
                 return Stop.DONE
             stop = clock.stop(self._cpu_seconds(), self.transcript.progress + self.transcript.program.progress)

@@ -93,7 +93,7 @@ def serve(control: socket.socket, scratch: Path) -> None:
     from linewise.judge import child, examiner, program, wire
 
     child.warm_up(WARM_UP, ["f(2)", "g(2)"])
-    assert child.ROLES == {"program": program.run_program, "examiner": examiner.run_examiner}
+    child.ROLES.update(program=program.run_program, examiner=examiner.run_examiner)
     for name in [name for name in sys.modules if name.startswith("linewise")]:
         del sys.modules[name]
     atexit._clear()
