@@ -14,7 +14,7 @@ from typing import Any
 from linewise.judge.child import MAX_MESSAGE_CHARS, Reporter
 from linewise.judge.exchange import CHUNK, Channel
 from linewise.judge.peer import TEST_MODULE, Peer
-from linewise.judge.proxy import Handle, is_handle
+from linewise.judge.proxy import Handle, Unsplittable, is_handle
 from linewise.judge.wire import WireError, safe_text
 
 
@@ -44,6 +44,8 @@ def run_code(code: Any, namespace: dict[str, Any], peer: Peer, reporter: Reporte
         exec(code, namespace)
     except BaseException as caught:  # noqa: BLE001  the program may have raised anything
         error = caught
+        if isinstance(caught, Unsplittable):
+            peer.obstacle = str(caught)
     reporter.started -= peer.program_seconds
     # What the peer remembers comes first: code such as `except BaseException: pass` may have swallowed the exception.
     if peer.fault is not None:

@@ -4,7 +4,8 @@ import io
 import marshal
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
+from operator import methodcaller
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any, NoReturn
 
@@ -50,8 +51,8 @@ class Peer:
         """Have the program's process call a handle or a primitive. Raises what that raises."""
         if self.fault is not None:
             raise self.fault
-        arguments = [args, kwargs or {}]
-        parts, plain = survey(arguments)
+        arguments = args, kwargs or {}
+        parts, plain = survey((*args, *arguments[1].values()))
         if self.channel.buffer:
             self._break("the program spoke out of turn")
         self.number += 1
@@ -184,6 +185,14 @@ class ArgumentPickler(pickle.Pickler):
         if (value if isinstance(value, type) else kind).__module__ == TEST_MODULE:
             raise Unsplittable("a test hands a class of its own, or an instance of it, to the program")
         return None
+
+    def reducer_override(self, value: Any) -> Any:
+        """How views of dictionaries are made again; everything else goes as usual."""
+        if isinstance(value, KeysView):
+            return methodcaller("keys"), (dict.fromkeys(value),)
+        if isinstance(value, ValuesView):
+            return methodcaller("values"), (dict(enumerate(value)),)
+        return (methodcaller("items"), (dict(value),)) if isinstance(value, ItemsView) else NotImplemented
 
     def _number(self, function: Callable[..., Any]) -> int:
         self.peer.callables.append(function)

@@ -163,7 +163,7 @@ class Responder:
         try:
             function = self.primitives[target] if type(target) is str else self.exports.objects[target]
             args, kwargs = ArgumentUnpickler(pickled, self).load() if pickled else arguments
-            parts, _ = survey([args, kwargs])
+            parts, _ = survey((*args, *kwargs.values()))
             before = list(map(contents, parts))
             try:
                 value = function(*args, **kwargs)

@@ -94,7 +94,7 @@ class Handle:
         object.__setattr__(self, "_linewise_number", number)
 
     @property
-    def __class__(self) -> Any:  # type: ignore[misc]  the language asks for it where the type itself is not what it seeks
+    def __class__(self) -> Any:  # type: ignore[misc]  # `isinstance` asks for it where the type itself does not fit
         """The class, as the program has it."""
         return self.__getattr__("__class__")
 
