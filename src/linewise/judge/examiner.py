@@ -6,16 +6,18 @@ none, ends this process without a word about the test in progress, and the paren
 
 import builtins
 import importlib
+import os
+import socket
 import sys
 from time import thread_time
 from types import ModuleType
 from typing import Any
 
-from linewise.judge.child import MAX_MESSAGE_CHARS, Reporter
+from linewise.judge.child import MAX_MESSAGE_CHARS, TEST_FILE, Reporter
 from linewise.judge.exchange import CHUNK, Channel
 from linewise.judge.peer import TEST_MODULE, Peer
 from linewise.judge.proxy import Handle, Unsplittable, is_handle
-from linewise.judge.wire import WireError, safe_text
+from linewise.judge.wire import ENCODER, WireError, safe_text
 
 
 def run_examiner(job: dict[str, Any], reporter: Reporter, channel_fd: int) -> None:
@@ -98,3 +100,26 @@ class TestNamespace(dict[str, Any]):
             module = self[name] = importlib.import_module(name)
             return module
         raise KeyError(name)
+
+
+def warm_up(code: str) -> None:
+    """Run a test in the zygote itself, against answers written in advance; the first one would cost each child more."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # one answer at a time can be read
+    job = {
+        "setup": None,
+        "first_test": 0,
+        "tests": [compile(code, TEST_FILE, "exec")] * 2,
+        "borrowed": frozenset({"f"}),
+        "modules": frozenset(),
+        "output_bytes": 1 << 16,
+    }
+    replies: list[dict[str, Any]] = [{"value": {"t": [True, {"h": [0, "f", ""]}]}}]
+    replies += [{"value": [1, 2.5]}, {"value": [1, 2.5], "changed": [[0, [1, "b"]]]}] * 2
+    null = os.open(os.devnull, os.O_WRONLY)
+    with ours, theirs:
+        channel = Channel(theirs.fileno(), CHUNK)
+        for number, reply in enumerate([{}, *replies]):
+            channel.send(ENCODER.encode({"n": number, "cpu": 0.0, **reply}).encode())
+        run_examiner(job, Reporter(null, 10.0), ours.fileno())
+    os.close(null)
+    sys.modules.pop(TEST_MODULE)

@@ -111,6 +111,8 @@ def survey(value: Any) -> tuple[list[Any], bool]:
 
     The order depends only on the shape of `value`, so that two processes number the same parts alike.
     """
+    if type(value) is tuple and SCALARS.issuperset(map(type, value)):
+        return [], True  # most calls, so it is worth a line
     parts: list[Any] = []
     seen: set[int] = set()
     plain = True

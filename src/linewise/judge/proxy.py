@@ -93,8 +93,8 @@ class Handle:
         object.__setattr__(self, "_linewise_asker", asker)
         object.__setattr__(self, "_linewise_number", number)
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # `isinstance` asks for it where the type itself does not fit
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # `isinstance` asks for it where the type itself does not fit
         """The class, as the program has it."""
         return self.__getattr__("__class__")
 

@@ -94,6 +94,8 @@ def serve(control: socket.socket, scratch: Path) -> None:
 
     child.warm_up(WARM_UP, ["f(2)", "g(2)"])
     child.ROLES.update(program=program.run_program, examiner=examiner.run_examiner)
+    program.warm_up(WARM_UP, "f")
+    examiner.warm_up("def check(candidate):\n    assert candidate([1, 'a']) == [1, 2.5]\ncheck(f)\ncheck(f)")
     for name in [name for name in sys.modules if name.startswith("linewise")]:
         del sys.modules[name]
     atexit._clear()
