@@ -101,10 +101,20 @@ def test_published_assertions_run_apart_from_the_program() -> None:
     ]
     with LocalJudge() as judge:
         right = list(judge.run_many((task, row["code"]) for task, row in zip(tasks, rows, strict=True)))
-        wrong = list(judge.run_many((task, "import *") for task in tasks))
+        wrong = list(
+            judge.run_many((task, f"{row['code']}\n{liar(task)}") for task, row in zip(tasks, rows, strict=True))
+        )
     assert [task.id for task, report in zip(tasks, right, strict=True) if not _passed(report)] == []
     assert {report.trust for report in right if isinstance(report, Report)} == {Trust.SPLIT}
-    assert not any(map(_passed, wrong))
+    assert [task.id for task, report in zip(tasks, wrong, strict=True) if _passed(report)] == []
+
+
+def liar(task: Task) -> str:
+    """A function under test that returns an object which equals everything."""
+    return (
+        "class Liar:\n    __eq__ = __lt__ = __gt__ = lambda *_: True\n    __sub__ = __abs__ = lambda self, *_: self\n"
+        f"    __hash__ = lambda _: 0\ndef {task.entry_point}(*_, **__): return Liar()"
+    )
 
 
 def _passed(report: object) -> bool:
