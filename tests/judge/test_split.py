@@ -318,3 +318,13 @@ def test_in_process_is_used_where_it_is_allowed_and_needed() -> None:
             report = judge.run(task_of(code), "def f(x): return x")
             assert (verdicts(report), report.trust) == ([PASSED], Trust.IN_PROCESS)
         assert judge.run(task_of("assert f(1) == 1"), "def f(x): return x").trust is Trust.SPLIT
+
+
+def test_a_task_may_say_that_its_assertions_need_the_programs_process() -> None:
+    test = AssertTest(code="assert str(type(f())) == \"<class 'generator'>\"")
+    task = Task(id="t", prompt="", tests=(test,), metadata={"trust": "in_process"})
+    with LocalJudge(workers=1) as judge, pytest.raises(JudgeError, match="its metadata say so"):
+        judge.run(task, "def f(): yield")
+    with LocalJudge(workers=1, allow_in_process=True) as judge:
+        report = judge.run(task, "def f(): yield")
+    assert (verdicts(report), report.trust) == ([PASSED], Trust.IN_PROCESS)

@@ -12,7 +12,7 @@ from typing import Self
 from linewise.errors import JudgeError, UserError
 from linewise.judge.plan import Plan, plan_task
 from linewise.judge.worker import UnsplittableError, Worker
-from linewise.types import Report, Task
+from linewise.types import Report, Task, Trust
 
 WINDOW = 32
 """Programs taken in advance for each worker, so that one slow program does not leave the others idle."""
@@ -106,6 +106,8 @@ class LocalJudge:
 
     def _judge(self, task: Task, plan: Plan, program: str) -> Report:
         obstacle = plan.split.obstacle if plan.split is not None else ""
+        if plan.split is not None and task.metadata.get("trust") == Trust.IN_PROCESS:
+            obstacle = obstacle or "its metadata say so"
         if not obstacle:
             try:
                 return self._worker().judge(plan, task.limits, program)
