@@ -115,7 +115,8 @@ class Task:
     """A whole program that passes every test."""
     limits: Limits = Limits()
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """Free keys. `split`, `family`, `source` and `license` are read by Linewise."""
+    """Free keys. `split`, `family`, `source` and `license` are read by Linewise, and `trust`: `in_process` says that the
+    assertions cannot run apart from the program."""
 
     @property
     def example_tests(self) -> tuple[TestCase, ...]:

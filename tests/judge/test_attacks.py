@@ -251,10 +251,11 @@ def test_hostile_texts_are_cut(judge: LocalJudge) -> None:
     assert len(outcome.message) == 300
 
 
-def test_claims_about_assertions_need_the_nonce_of_the_run(judge: LocalJudge) -> None:
-    task = task_of(AssertTest(code="assert f(1) == 2"))
-    for nonce in ('""', "None", "True", '"0" * 16'):
-        program = f'{FORGE}write(kind="loaded")\nwrite(kind="held", test=0, cpu=0.0, nonce={nonce})\ndef f(n): return 3'
-        report = judge.run(task, program)
-        assert Verdict.PASSED not in verdicts(report)
-        assert report.trust is Trust.IN_PROCESS
+def test_claims_about_assertions_beside_the_program_need_the_nonce_of_the_run() -> None:
+    task = task_of(AssertTest(code="open\nassert f(1) == 2"))  # tests that open files run beside the program
+    with LocalJudge(workers=1, allow_in_process=True) as judge:
+        for nonce in ('""', "None", "True", '"0" * 16'):
+            program = f'{FORGE}write(kind="loaded")\nwrite(kind="held", test=0, cpu=0.0, nonce={nonce})\n'
+            report = judge.run(task, program + "def f(n): return 3")
+            assert Verdict.PASSED not in verdicts(report)
+            assert report.trust is Trust.IN_PROCESS

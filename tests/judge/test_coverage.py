@@ -4,6 +4,7 @@ import builtins
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
@@ -309,13 +310,16 @@ def test_lines_are_unknown_unless_they_are_asked_for(judge: LocalJudge) -> None:
     assert lines_of(report.outcomes) == [None] * 4
 
 
-def test_lines_of_assertions_and_scripts(recording: LocalJudge) -> None:
+def test_lines_of_assertions_and_scripts() -> None:
     program = "import sys\ndef f(n):\n    if n:\n        return 1\n    return 0\n"
     program += "if __name__ == '__main__':\n    x = f(int(input()))\n    sys.exit(print(x))\n    y = 1\n"
-    report = recording.run(
-        task_of(AssertTest(code="assert f(1)"), StdinTest(input="0\n", expected="0"), AssertTest(code="assert f(0)")),
-        program,
-    )
+    task = task_of(AssertTest(code="assert f(1)"), StdinTest(input="0\n", expected="0"), AssertTest(code="assert f(0)"))
+    beside = replace(task, metadata={"trust": "in_process"})
+    with LocalJudge(workers=1, record_lines=True, allow_in_process=True) as judge:
+        report, apart = judge.run(beside, program), judge.run(task, program)
+    assert apart.trust is Trust.SPLIT
+    assert [outcome.verdict for outcome in apart.outcomes] == [outcome.verdict for outcome in report.outcomes]
+    assert [outcome.executed_lines is None for outcome in apart.outcomes] == [True, False, True]
     assert [outcome.verdict for outcome in report.outcomes] == [Verdict.PASSED, Verdict.PASSED, Verdict.FAILED]
     assert lines_of(report.outcomes) == [{3, 4}, {1, 2, 3, 5, 6, 7, 8}, {3, 5}]
     assert report.executed_lines == {1, 2, 3, 4, 5, 6, 7, 8}

@@ -109,6 +109,39 @@ def test_mbpp_references() -> None:
     assert trusts.count(Trust.VALUES) > 0.98 * len(trusts)
 
 
+def test_published_assertions_run_apart_from_the_program() -> None:
+    """Every eighth MBPP task with its assertions as they are, and the two whose set-up code uses the program's class."""
+    lines = (DATA / "mbpp/mbpp.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in [*lines[::8], lines[366], lines[926]]]
+    tasks = [
+        Task(
+            id=str(row["task_id"]),
+            prompt="",
+            tests=tuple(AssertTest(code=code) for code in row["test_list"]),
+            entry_point=ast.unparse(ast.parse(row["test_list"][0])).partition("(")[0].removeprefix("assert "),
+            setup=row["test_setup_code"],
+            limits=Limits(cpu_seconds=10, total_cpu_seconds=20),
+        )
+        for row in rows
+    ]
+    with LocalJudge() as judge:
+        right = list(judge.run_many((task, row["code"]) for task, row in zip(tasks, rows, strict=True)))
+        wrong = list(
+            judge.run_many((task, f"{row['code']}\n{liar(task)}") for task, row in zip(tasks, rows, strict=True))
+        )
+    assert [task.id for task, report in zip(tasks, right, strict=True) if not _passed(report)] == []
+    assert {report.trust for report in right if isinstance(report, Report)} == {Trust.SPLIT}
+    assert [task.id for task, report in zip(tasks, wrong, strict=True) if _passed(report)] == []
+
+
+def liar(task: Task) -> str:
+    """A function under test that returns an object which equals everything."""
+    return (
+        "class Liar:\n    __eq__ = __lt__ = __gt__ = lambda *_: True\n    __sub__ = __abs__ = lambda self, *_: self\n"
+        f"    __hash__ = lambda _: 0\ndef {task.entry_point}(*_, **__): return Liar()"
+    )
+
+
 def _passed(report: object) -> bool:
     assert isinstance(report, Report), report
     return report.passed

@@ -240,7 +240,7 @@ def test_assertions(judge: LocalJudge) -> None:
     assert verdicts(report) == [PASSED, FAILED, RUNTIME_ERROR, FAILED, PASSED]
     assert report.outcomes[1].message == "wrong"
     assert (report.outcomes[2].exception, report.outcomes[2].line) == ("AssertionError", 2)
-    assert report.trust is Trust.IN_PROCESS
+    assert report.trust is Trust.SPLIT
 
 
 # -------------------------------------------------------------------------------------------------------------- scripts
@@ -294,7 +294,7 @@ def test_all_kinds_in_one_task(judge: LocalJudge) -> None:
     task = task_of(call("f(1)", "2"), ADD.tests[0], AssertTest(code="assert f(2) == 3"), call("f(0)", "1"))
     report = judge.run(task, "def f(n): return n + 1\nif __name__ == '__main__': print(7)")
     assert verdicts(report) == [PASSED] * 4
-    assert report.trust is Trust.IN_PROCESS
+    assert report.trust is Trust.SPLIT
 
 
 # --------------------------------------------------------------------------------------------------------- broken tasks

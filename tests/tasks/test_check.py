@@ -110,8 +110,10 @@ def test_show_test() -> None:
         ("mbpp@train", {"698", "847", "899"}),
     ],
 )
-def test_published_references_pass(data: Path, judge: LocalJudge, spec: str, stubs: set[str]) -> None:
+def test_published_references_pass(data: Path, spec: str, stubs: set[str]) -> None:
+    """ODEX alone has assertions that cannot run apart from the program, most of them because they use files."""
     assert data.is_dir()
-    checks = check_tasks(load_tasks(spec), judge)
+    with LocalJudge(allow_in_process=spec == "odex") as judge:
+        checks = check_tasks(load_tasks(spec), judge)
     assert [check.task.id for check in checks if check.reference_fault] == []
     assert {check.task.id.split("/")[1] for check in checks if check.stub_fault} == stubs

@@ -30,25 +30,28 @@ MAX_FILE_BYTES = 16 << 20
 MAX_OPEN_FILES = 64
 PR_SET_PDEATHSIG = 1
 PRCTL = ctypes.CDLL(None).prctl
+ROLES: dict[str, Callable[[dict[str, Any], "Reporter", int], None]] = {}
+"""What else a child can be, by the job's `role`, given the descriptor that came with it; see `program` and `examiner`."""
 
 
 def serve(
-    result_fd: int, output_fd: int | None, held_bytes: int, max_processes: int, isolate: Callable[[], None]
+    result_fd: int, extra_fd: int | None, held_bytes: int, max_processes: int, isolate: Callable[[], None]
 ) -> NoReturn:
     """Run the job that waits on `result_fd` and end the process, whatever happens. The exit status means nothing.
 
-    `isolate` restricts this process; what comes after it can do no more than the program.
+    `extra_fd` is a script's output or the channel of a role. `isolate` restricts this process; what comes after it can do
+    no more than the program.
     """
     try:
         os.setsid()
         PRCTL(PR_SET_PDEATHSIG, 9)
         job = read_job(result_fd)
         limit_resources(job, held_bytes, max_processes)
-        if output_fd is not None:
-            redirect(job["stdin"], output_fd)
+        if extra_fd is not None and job["role"] not in ROLES:
+            redirect(job["stdin"], extra_fd)
         isolate()
         gc.enable()
-        run_job(job, result_fd, script=output_fd is not None)
+        run_job(job, result_fd, extra_fd)
     finally:
         os._exit(0)
 
@@ -79,16 +82,18 @@ def limit_resources(job: dict[str, Any], held_bytes: int, max_processes: int) ->
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run_job(job: dict[str, Any], result_fd: int, *, script: bool) -> None:
-    """Run the job's tests, writing frames to `result_fd`."""
+def run_job(job: dict[str, Any], result_fd: int, extra_fd: int | None) -> None:
+    """Run the job, writing frames to `result_fd`."""
     reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"], job["total_cpu_seconds"])
     reporter.send("begun")
     if job["record_lines"]:
         reporter.recorder = new_recorder()
-    if script:
-        run_script(job, reporter)
-    else:
+    if extra_fd is None:
         run_tests(job, reporter)
+    elif job["role"] in ROLES:
+        ROLES[job["role"]](job, reporter, extra_fd)
+    else:
+        run_script(job, reporter)
 
 
 class Reporter:
@@ -203,12 +208,12 @@ def describe_syntax(error: BaseException, source: str) -> dict[str, Tree]:
     return {"exception": name, "line": line, "message": (message or type(error).__name__)[:MAX_MESSAGE_CHARS]}
 
 
-def run_tests(job: dict[str, Any], reporter: Reporter) -> None:
-    """Run call tests and assertions, each with a frame of its own."""
+def load_program(job: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
+    """Run the program and the set-up code. Returns their namespace; None, and a frame, where that failed."""
     reporter.begin()
     code = compile_program(job["source"], reporter)
     if code is None:
-        return
+        return None
     namespace = new_module("program")
     try:
         exec(code, namespace)
@@ -217,8 +222,16 @@ def run_tests(job: dict[str, Any], reporter: Reporter) -> None:
     except BaseException as error:  # noqa: BLE001  the program may raise anything
         reporter.end()
         reporter.send_error(error, None)
-        return
+        return None
     reporter.send("loaded")
+    return namespace
+
+
+def run_tests(job: dict[str, Any], reporter: Reporter) -> None:
+    """Run call tests and assertions, each with a frame of its own."""
+    namespace = load_program(job, reporter)
+    if namespace is None:
+        return
     for test, (is_call, code) in enumerate(job["tests"], start=job["first_test"]):
         reporter.begin()
         try:
@@ -246,6 +259,7 @@ def send_value(value: object, test: int, limit: int, reporter: Reporter) -> None
 def warm_up(source: str, calls: list[str]) -> None:
     """Run a program once in the zygote itself: the first compile, exception and frame cost a millisecond otherwise."""
     job = {
+        "role": "tests",
         "source": source,
         "setup": None,
         "first_test": 0,

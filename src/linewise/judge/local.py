@@ -13,9 +13,9 @@ from typing import Self
 
 from linewise.errors import JudgeError, UserError
 from linewise.judge.capabilities import Tier, choose_tier, parse_tier, unsafe_by_environment
-from linewise.judge.plan import plan_task
-from linewise.judge.worker import Worker
-from linewise.types import Report, Task
+from linewise.judge.plan import Plan, plan_task
+from linewise.judge.worker import UnsplittableError, Worker
+from linewise.types import Report, Task, Trust
 
 WINDOW = 32
 """Programs taken in advance for each worker, so that one slow program does not leave the others idle."""
@@ -39,6 +39,7 @@ class LocalJudge:
         workers: int | None = None,
         wall_factor: float = 4.0,
         record_lines: bool = False,
+        allow_in_process: bool = False,
         min_tier: str = Tier.T2G,
         tier: str | None = None,
         unsafe: bool | None = None,
@@ -49,6 +50,8 @@ class LocalJudge:
             workers: programs judged at the same time; None means one for each core that this process may use.
             wall_factor: how many seconds may pass for each CPU second that a limit grants, for programs that sleep.
             record_lines: whether reports tell which lines ran; docs/judge.md says what it costs.
+            allow_in_process: run assertions that cannot run apart from the program beside it. It can forge their
+                verdicts, so never reward them. Without it, such tasks get a `JudgeError`.
             min_tier: the weakest isolation to accept: T1, T2 or T2g.
             tier: use exactly this tier instead of the best one.
             unsafe: accept T3 where nothing better can be had; None asks LINEWISE_JUDGE_UNSAFE in the environment.
@@ -60,6 +63,7 @@ class LocalJudge:
         if sys.platform != "linux":
             raise JudgeError(f"the judge needs Linux 5.3 or later and this is {sys.platform}; use a container or a VM.")
         cores = sorted(os.sched_getaffinity(0))
+        self.allow_in_process = allow_in_process
         self.workers = len(cores) if workers is None else workers
         if self.workers < 1:
             raise UserError(f"workers is {workers}; it must be at least 1, or None for one on each core.")
@@ -174,7 +178,23 @@ class LocalJudge:
         if self._closed:
             raise JudgeError("this judge is closed; build another one.")
         plan = plan_task(task)
-        return self._executor.submit(lambda: self._worker().judge(plan, task.limits, program))
+        return self._executor.submit(lambda: self._judge(task, plan, program))
+
+    def _judge(self, task: Task, plan: Plan, program: str) -> Report:
+        obstacle = plan.split.obstacle if plan.split is not None else ""
+        if plan.split is not None and task.metadata.get("trust") == Trust.IN_PROCESS:
+            obstacle = obstacle or "its metadata say so"
+        if not obstacle:
+            try:
+                return self._worker().judge(plan, task.limits, program)
+            except UnsplittableError as error:
+                obstacle = str(error)
+        if self.allow_in_process:
+            return self._worker().judge(plan_task(task, in_process=True), task.limits, program)
+        raise JudgeError(
+            f"task '{task.id}' has assertions that cannot run apart from the program: {obstacle}. Verdicts beside it could "
+            "be forged; rewrite them, as call tests for example, or use LocalJudge(allow_in_process=True) without rewards."
+        )
 
     def _worker(self) -> Worker:
         """The worker of the calling thread. A zygote ends with the thread that started it, so they stay together."""

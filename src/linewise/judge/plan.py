@@ -3,26 +3,30 @@
 import marshal
 import secrets
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
+from typing import Any
 
 from linewise.errors import TaskError
 from linewise.judge.checkers import Check, CheckFunction, check_of, load_check
 from linewise.judge.child import SETUP_FILE, TEST_FILE
+from linewise.judge.names import SplitPlan, plan_split
 from linewise.judge.wire import HEADER
 from linewise.types import AssertTest, CallTest, Limits, StdinTest, Task, TestCase, Trust
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Consecutive tests that one child runs: a stdin test alone, all others together."""
+    """Consecutive tests that one run of the program serves: a stdin test alone, calls together, assertions together."""
 
     first: int
     stop: int
     """Index after the last test."""
     script: bool
     """Whether this is a stdin test."""
+    split: bool = False
+    """Whether these are assertions that run in a process apart from the program."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,40 +41,52 @@ class Plan:
     setup: CodeType | None
     batches: tuple[Batch, ...]
     trust: Trust
+    split: SplitPlan | None
+    """What the assertions need; None where they run beside the program, and where there are none."""
 
     def batch_at(self, test: int) -> Batch:
         """The rest, from index `test` on, of the batch that it belongs to."""
         batch = next(batch for batch in self.batches if batch.first <= test < batch.stop)
-        return Batch(first=test, stop=batch.stop, script=batch.script)
+        return replace(batch, first=test)
 
 
-def plan_task(task: Task) -> Plan:
-    """The plan of a task. Raises `TaskError` where a test or the set-up code is not Python or not a literal."""
+def plan_task(task: Task, *, in_process: bool = False) -> Plan:
+    """The plan of a task. Raises `TaskError` where a test or the set-up code is not Python or not a literal.
+
+    With `in_process`, assertions run beside the program.
+    """
     try:
-        return _plan(task.tests, task.setup, task.checker_code)
+        return _plan(task.tests, task.setup, task.entry_point, task.checker_code, in_process)
     except TaskError as error:
         raise TaskError(f"task '{task.id}': {error}") from error
 
 
 @lru_cache(maxsize=4096)
-def _plan(tests: tuple[TestCase, ...], setup: str | None, checker_code: str | None) -> Plan:
+def _plan(
+    tests: tuple[TestCase, ...], setup: str | None, entry_point: str | None, checker_code: str | None, in_process: bool
+) -> Plan:
     if not tests:
         raise TaskError("it has no tests, so no program can be judged; give it at least one.")
     batches: list[Batch] = []
     for index, test in enumerate(tests):
         script = isinstance(test, StdinTest)
+        split = isinstance(test, AssertTest) and not in_process
         first = index
-        if batches and not script and not batches[-1].script:
+        if batches and not script and not batches[-1].script and batches[-1].split is split:
             first = batches.pop().first
-        batches.append(Batch(first=first, stop=index + 1, script=script))
+        batches.append(Batch(first=first, stop=index + 1, script=script, split=split))
+    assertions = [test.code for test in tests if isinstance(test, AssertTest)]
+    codes = tuple(_code(index, test) for index, test in enumerate(tests))
+    setup_code = None if setup is None else _compile("setup", setup, SETUP_FILE, "exec")
     function = None if checker_code is None else load_check(checker_code)
     return Plan(
         tests=tests,
         checks=tuple(_check(index, test, function) for index, test in enumerate(tests)),
-        codes=tuple(_code(index, test) for index, test in enumerate(tests)),
-        setup=None if setup is None else _compile("setup", setup, SETUP_FILE, "exec"),
+        codes=codes,
+        setup=setup_code,
         batches=tuple(batches),
-        trust=Trust.IN_PROCESS if any(isinstance(test, AssertTest) for test in tests) else Trust.VALUES,
+        trust=(Trust.IN_PROCESS if in_process else Trust.SPLIT) if assertions else Trust.VALUES,
+        split=plan_split(assertions, setup or "", entry_point) if assertions and not in_process else None,
     )
 
 
@@ -120,8 +136,9 @@ def request(
     nonce = secrets.token_hex(8) if plan.trust is Trust.IN_PROCESS else ""
     indices = range(batch.first, batch.stop)
     first = plan.tests[batch.first]
-    payload = marshal.dumps(
+    return _framed(
         {
+            "role": "script" if batch.script else "tests",
             "source": source,
             "setup": plan.setup,
             "first_test": batch.first,
@@ -129,11 +146,41 @@ def request(
             "stdin": first.input.encode("utf-8", "replace") if isinstance(first, StdinTest) else b"",
             "nonce": nonce,
             "record_lines": record_lines,
-            "cpu_seconds": limits.cpu_seconds,
-            "total_cpu_seconds": cpu_left,
-            "max_cpu_seconds": int(limits.total_cpu_seconds) + 2,
-            "memory_bytes": limits.memory_mb << 20,
-            "output_bytes": limits.output_bytes,
-        }
+            **_limits(limits, cpu_left),
+        },
+        nonce,
     )
+
+
+def split_requests(
+    plan: Plan, batch: Batch, source: str, limits: Limits, *, cpu_left: float
+) -> tuple[Request, Request]:
+    """What the program's child and the tests' child of a split batch need: the program, and all of the rest."""
+    assert plan.split is not None
+    common = {**_limits(limits, cpu_left), "record_lines": False}
+    program = {"role": "program", "source": source, "setup": plan.split.imports, **common}
+    examiner = {
+        "role": "examiner",
+        "setup": plan.setup,
+        "first_test": batch.first,
+        "tests": list(plan.codes[batch.first : batch.stop]),
+        "borrowed": plan.split.borrowed,
+        "modules": plan.split.modules,
+        **common,
+    }
+    return _framed(program, ""), _framed(examiner, "")
+
+
+def _limits(limits: Limits, cpu_left: float) -> dict[str, Any]:
+    return {
+        "cpu_seconds": limits.cpu_seconds,
+        "total_cpu_seconds": cpu_left,
+        "max_cpu_seconds": int(limits.total_cpu_seconds) + 2,
+        "memory_bytes": limits.memory_mb << 20,
+        "output_bytes": limits.output_bytes,
+    }
+
+
+def _framed(job: dict[str, Any], nonce: str) -> Request:
+    payload = marshal.dumps(job)
     return Request(frame=HEADER.pack(len(payload)) + payload, nonce=nonce)

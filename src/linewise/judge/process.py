@@ -131,8 +131,19 @@ class ZygoteProcess:
 class Child:
     """One forked child, from the request to its end."""
 
-    def __init__(self, zygote: ZygoteProcess, transcript: Transcript, frame: bytes, *, max_output_bytes: int) -> None:
-        """Have `zygote` fork and send the request `frame` to the child. Raises `ZygoteFault`."""
+    def __init__(
+        self,
+        zygote: ZygoteProcess,
+        transcript: Transcript,
+        frame: bytes,
+        *,
+        max_output_bytes: int,
+        channel: socket.socket | None = None,
+    ) -> None:
+        """Have `zygote` fork and send the request `frame` to the child. Raises `ZygoteFault`.
+
+        `channel` is the child's end of a socket to another child; this one stays open here.
+        """
         self.zygote = zygote
         self.transcript = transcript
         self.max_output_bytes = max_output_bytes
@@ -155,6 +166,8 @@ class Child:
                 theirs.callback(os.close, their_output)
                 os.set_blocking(self.output_fd, False)
                 fds.append(their_output)
+            elif channel is not None:
+                fds.append(channel.fileno())
             zygote.num_children += 1
             zygote.send(RUN, fds)
             theirs.close()
@@ -183,13 +196,13 @@ class Child:
             total_cpu_seconds: CPU seconds for everything that this child does.
             wall_factor: the same limits, times this factor, hold for the wall time; at least 1 second each.
         """
-        self._await_hangup(PATIENCE_MS)
+        self.await_hangup(PATIENCE_MS)
         stop = self._watch(Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started))
         if self.packet is None:
             self.zygote.send(KILL)
-            if not self._ends_within(ANSWER_SECONDS):
+            if not self.ends_within(ANSWER_SECONDS):
                 raise ZygoteFault("it did not bury a child")
-        self._drain()
+        self.drain()
         assert self.packet is not None
         status, used, peak_kb = ENDED.unpack(self.packet)
         return Ending(
@@ -200,7 +213,7 @@ class Child:
             peak_memory_mb=peak_kb / 1024,
         )
 
-    def _await_hangup(self, milliseconds: int) -> None:
+    def await_hangup(self, milliseconds: int) -> None:
         """Wait until the child closes its socket. Frames do not end the wait: it polls for nothing else."""
         poll = select.poll()
         poll.register(self.results.fileno(), 0)
@@ -214,26 +227,26 @@ class Child:
         if self.output_fd is not None:
             poll.register(self.output_fd, select.POLLIN)
         while self.packet is None:
-            self._drain()
+            self.drain()
             if len(self.output) > self.max_output_bytes:
                 return Stop.OUTPUT
             if self.hung_up:
-                return None if self._ends_within(HANGUP_SECONDS) else Stop.DONE
+                return None if self.ends_within(HANGUP_SECONDS) else Stop.DONE
             if self.transcript.complete or self.transcript.broken:
                 return Stop.DONE
-            stop = clock.stop(self.pid, self.transcript.progress)
+            stop = clock.stop(process_cpu_seconds(self.pid), self.transcript.progress)
             if stop is not None:
                 return stop
-            for fd, event in poll.poll(clock.next_check_ms(self.pid)):
+            for fd, event in poll.poll(clock.next_check_ms(process_cpu_seconds(self.pid))):
                 if fd == self.zygote.control.fileno():
-                    self._take_packet()
+                    self.take_packet()
                 elif fd == self.results.fileno():
                     self.hung_up = bool(event & select.POLLHUP)
                 elif not event & select.POLLIN:
                     poll.unregister(fd)  # closed: its end would wake the poll forever
         return None
 
-    def _ends_within(self, seconds: float) -> bool:
+    def ends_within(self, seconds: float) -> bool:
         """Whether the zygote reports the child's end in time."""
         deadline = time.monotonic() + seconds
         poll = select.poll()
@@ -241,10 +254,11 @@ class Child:
         while self.packet is None:
             if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
                 return False
-            self._take_packet()
+            self.take_packet()
         return True
 
-    def _take_packet(self) -> None:
+    def take_packet(self) -> None:
+        """Read what the zygote says of the child. Raises `ZygoteFault`."""
         packet, named = self.zygote.receive(time.monotonic() + ANSWER_SECONDS)
         if len(packet) == STARTED.size and self.pid is None:
             self.pid = named if self.zygote.own_processes else STARTED.unpack(packet)[0]
@@ -253,7 +267,7 @@ class Child:
         else:
             raise ZygoteFault("an answer out of turn")
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
         """Read what is there, at most a little more than the limits allow."""
         _read_all(lambda: self.results.recv(CHUNK), self._feed)
         if self.output_fd is not None:
@@ -289,18 +303,18 @@ class Clock:
         self.cpu_mark = 0.0
         self.wall_mark = started
 
-    def stop(self, pid: int | None, progress: int) -> Stop | None:
-        """Which limit has been reached. `progress` is the number of steps completed; a new step restarts its clock."""
-        cpu, now = process_cpu_seconds(pid), time.monotonic()
+    def stop(self, cpu: float, progress: int) -> Stop | None:
+        """Which limit has been reached, given the CPU seconds used so far and the number of steps completed."""
+        now = time.monotonic()
         if progress != self.progress:
             self.progress, self.cpu_mark, self.wall_mark = progress, cpu, now
         if self._cpu_left(cpu) <= 0:
             return Stop.CPU
         return Stop.WALL if self._wall_left(now) <= 0 else None
 
-    def next_check_ms(self, pid: int | None) -> float:
+    def next_check_ms(self, cpu: float) -> float:
         """Milliseconds after which a limit could have been reached."""
-        left = min(self._cpu_left(process_cpu_seconds(pid)), self._wall_left(time.monotonic()))
+        left = min(self._cpu_left(cpu), self._wall_left(time.monotonic()))
         return max(left * 1000 + 1, 1)
 
     def _cpu_left(self, cpu: float) -> float:

@@ -5,18 +5,25 @@ import time
 
 from linewise.errors import JudgeError
 from linewise.judge.capabilities import Tier
-from linewise.judge.plan import Plan, request
+from linewise.judge.plan import Batch, Plan, request, split_requests
 from linewise.judge.process import Child, ZygoteFault, ZygoteProcess, kill_group
+from linewise.judge.split import SplitRun, SplitTranscript
 from linewise.judge.transcript import Ending, Transcript
 from linewise.types import Limits, Outcome, Report, Verdict
 
 MAX_CHILDREN = 20_000
 """A zygote is replaced after so many children."""
 ATTEMPTS = 2
+PROGRAMS, TESTS = 0, 1
+"""Zygotes of a worker: one forks children that run programs, the other those that run the assertions of split tests."""
+
+
+class UnsplittableError(Exception):
+    """Assertions turned out to need the process of the program."""
 
 
 class Worker:
-    """One zygote and the thread that calls `judge`. Only `stop` may be called from another thread."""
+    """Its zygotes and the thread that calls `judge`. Only `stop` may be called from another thread."""
 
     def __init__(
         self,
@@ -32,12 +39,15 @@ class Worker:
         self.tier = tier
         self.libraries = libraries
         self.wall_factor = wall_factor
-        self._zygote: ZygoteProcess | None = None
+        self._zygotes: dict[int, ZygoteProcess] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
     def judge(self, plan: Plan, limits: Limits, program: str) -> Report:
-        """Run `program` against all tests. Raises `JudgeError` if that failed twice through no fault of its own."""
+        """Run `program` against all tests. Raises `JudgeError` if that failed twice through no fault of its own.
+
+        Raises `UnsplittableError` where assertions cannot run apart from the program.
+        """
         faults: list[str] = []
         while len(faults) < ATTEMPTS:
             try:
@@ -85,10 +95,12 @@ class Worker:
     ) -> tuple[list[Outcome], Ending, frozenset[int] | None]:
         batch = plan.batch_at(first)
         cpu_seconds = min(limits.cpu_seconds, cpu_left)
+        if batch.split:
+            return self._run_split(plan, batch, limits, program, cpu_seconds=cpu_seconds, cpu_left=cpu_left)
         ask = request(plan, batch, program, limits, cpu_left=cpu_left, record_lines=self.record_lines)
         transcript = Transcript(plan, batch, program=program, nonce=ask.nonce, output_bytes=limits.output_bytes)
         transcript.record_lines = self.record_lines
-        child = Child(self._ready_zygote(), transcript, ask.frame, max_output_bytes=limits.output_bytes)
+        child = Child(self._ready_zygote(PROGRAMS), transcript, ask.frame, max_output_bytes=limits.output_bytes)
         try:
             ending = child.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
         except BaseException:
@@ -101,27 +113,54 @@ class Worker:
             raise ZygoteFault("a child ended before it came to the program")
         return transcript.conclude(ending, bytes(child.output)), ending, transcript.loading_lines
 
-    def _ready_zygote(self) -> ZygoteProcess:
-        if self._zygote is not None and self._zygote.num_children >= MAX_CHILDREN:
-            self.close()
-        if self._zygote is None:
-            zygote = ZygoteProcess(self.tier, self.libraries, self.core)
-            with self._lock:
-                self._zygote = zygote
-            if self._stopped:
-                raise ZygoteFault("the judge was closed")
-        return self._zygote
+    def _run_split(
+        self, plan: Plan, batch: Batch, limits: Limits, program: str, *, cpu_seconds: float, cpu_left: float
+    ) -> tuple[list[Outcome], Ending, None]:
+        transcript = SplitTranscript(plan, batch, program=program, output_bytes=limits.output_bytes)
+        zygotes = self._ready_zygote(PROGRAMS), self._ready_zygote(TESTS)
+        requests = split_requests(plan, batch, program, limits, cpu_left=cpu_left)
+        run = SplitRun(zygotes, transcript, requests, max_output_bytes=limits.output_bytes)
+        try:
+            ending = run.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
+        except BaseException:
+            run.close(kill=True)
+            raise
+        run.close()
+        # A program that broke the protocol at once may have ended the run before the tests' child was under way.
+        late = transcript.program.loaded and not transcript.begun and not transcript.program.broken
+        if late or not transcript.program.begun:
+            raise ZygoteFault("a child ended before it came to its work")
+        if transcript.obstacle:
+            raise UnsplittableError(transcript.obstacle)
+        return transcript.conclude(ending, b""), ending, None
+
+    def _ready_zygote(self, role: int) -> ZygoteProcess:
+        zygote = self._zygotes.get(role)
+        if zygote is not None and zygote.num_children < MAX_CHILDREN:
+            return zygote
+        if zygote is not None:
+            self._close(role)
+        zygote = ZygoteProcess(self.tier, self.libraries, self.core)
+        with self._lock:
+            self._zygotes[role] = zygote
+        if self._stopped:
+            raise ZygoteFault("the judge was closed")
+        return zygote
 
     def stop(self) -> None:
         """Abort what `judge` is doing; safe from any thread."""
         self._stopped = True
         with self._lock:
-            if self._zygote is not None:
-                self._zygote.kill()
+            for zygote in self._zygotes.values():
+                zygote.kill()
 
     def close(self) -> None:
-        """End the zygote. The next `judge` starts another one."""
+        """End the zygotes. The next `judge` starts others."""
+        for role in (PROGRAMS, TESTS):
+            self._close(role)
+
+    def _close(self, role: int) -> None:
         with self._lock:
-            zygote, self._zygote = self._zygote, None
+            zygote = self._zygotes.pop(role, None)
         if zygote is not None:
             zygote.close()

@@ -108,9 +108,12 @@ def preload() -> None:
 
 def serve(control: socket.socket, isolation: "Isolation") -> None:
     """Warm up, then answer requests until the control socket is closed."""
-    from linewise.judge import child, wire
+    from linewise.judge import child, examiner, program, wire
 
     child.warm_up(WARM_UP, ["f(2)", "g(2)"])
+    child.ROLES.update(program=program.run_program, examiner=examiner.run_examiner)
+    program.warm_up(WARM_UP, "f")
+    examiner.warm_up("def check(candidate):\n    assert candidate([1, 'a']) == [1, 2.5]\ncheck(f)\ncheck(f)")
     for name in [name for name in sys.modules if name.startswith("linewise")]:
         del sys.modules[name]
     atexit._clear()
