@@ -83,7 +83,8 @@ def rank_by_drop(scores: Sequence[float]) -> list[int]:
     largest drop marks the error. Example: scores .9, .8, -.5, -.9 drop by .1, .1, 1.3, .4: order 2, 3, 0, 1.
     """
     values = np.asarray([START, *scores], dtype=np.float64)
-    return np.argsort(values[1:] - values[:-1], kind="stable").tolist()
+    order: list[int] = np.argsort(values[1:] - values[:-1], kind="stable").tolist()
+    return order
 
 
 def first_error_rank(scores: Sequence[float], labels: Sequence[int]) -> int | None:

@@ -140,7 +140,7 @@ def head_name(model: Any) -> str:
         raise PolicyError(
             f"{type(model).__name__} has {len(names)} heads with one output; a process reward model needs exactly one."
         )
-    return names[0]
+    return str(names[0])
 
 
 def install_head(model: Any, *, missing: Sequence[str]) -> bool:

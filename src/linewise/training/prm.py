@@ -300,9 +300,9 @@ def bin_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def step_line(step: int, metrics: Mapping[str, Any]) -> str:
     """One line with the numbers that people watch."""
-    line = f"step {step:>4}  loss {metrics['loss']:.3f}  grad {metrics['grad_norm']:.2f}  {metrics['seconds']:.1f} s"
+    line = f"step {step:>4}  loss {metrics['loss']:.3f}  grad {metrics['grad_norm']:.1f}  {metrics['seconds']:.0f} s"
     if "heldout/loss" in metrics:
-        shown = {"loss": "held-out loss", "sign_accuracy": "sign", "first_error_top1": "first error", "auc": "AUC"}
+        shown = {"loss": "held-out", "sign_accuracy": "sign", "first_error_top1": "first"}
         values = [(label, metrics[f"heldout/{name}"]) for name, label in shown.items()]
-        line += "  |  " + "  ".join(f"{label} {value:.3f}" for label, value in values if value is not None)
+        line += "".join(f"  {label} {value:.3f}" for label, value in values if value is not None)
     return line
