@@ -90,7 +90,8 @@ def embedded() -> Any:
 
 @pytest.fixture(scope="module", params=["byte-level BPE", "embedded"])
 def tokenizer(request: pytest.FixtureRequest) -> Any:
-    return embedded() if request.param == "embedded" else byte_level_bpe()
+    tokenizer = embedded() if request.param == "embedded" else byte_level_bpe()
+    return tokenizer, TokenBytes.from_backend(json.loads(tokenizer.to_str()))
 
 
 LINES = st.sampled_from(["    x = 1", "    # é", "", "    return x + 1", "        y = 'naïve'", "   "])
@@ -102,8 +103,9 @@ def test_each_target_is_read_at_the_last_token_that_writes_the_line(
     tokenizer: Any, lines: list[str], newline: bool
 ) -> None:
     text = "\n" + "\n".join(lines) + ("\n" if newline else "")
-    ids = tuple(tokenizer.encode(text).ids)
-    decoded = TokenBytes.from_backend(json.loads(tokenizer.to_str())).decode_with_spans(ids)
+    backend, token_bytes = tokenizer
+    ids = tuple(backend.encode(text).ids)
+    decoded = token_bytes.decode_with_spans(ids)
     assert decoded.text == text
     completion = Completion(
         prompt_ids=(1, 2),
@@ -115,13 +117,11 @@ def test_each_target_is_read_at_the_last_token_that_writes_the_line(
     )
     header = "def f(x):"
     ends = {}  # line -> offset of its last character, counted on the text alone
-    for place, char in enumerate(header + text):
+    for place in range(len(header + text)):
         ends[(header + text)[:place].count("\n") + 1] = place - len(header)
-        del char
-    for place in line_places(completion, whole(completion, header)):
-        begin, end = completion.char_spans[place.position - 2]
-        assert begin <= ends[place.line] < end
-        assert (completion.prompt_ids + completion.token_ids)[place.position] == ids[place.position - 2]
+    for one in line_places(completion, whole(completion, header)):
+        begin, end = completion.char_spans[one.position - len(completion.prompt_ids)]
+        assert begin <= ends[one.line] < end
 
 
 def test_the_example_holds_the_tokens_as_sampled(make: Any) -> None:
