@@ -175,6 +175,20 @@ def test_label_files_are_read_back(make: Any, tmp_path: Path) -> None:
     assert set(LABELS) == {-1, 0, 1}
 
 
+def test_records_with_their_parts_as_objects_are_read_too(make: Any) -> None:
+    labelled = make.program("t", "def f():", "\n  a\n  b\n", [(1, 1), (2, 0), (3, -1)])
+    flat = labelled_to_record(labelled)
+    nested = {
+        **{name: flat[name] for name in ("task_id", "policy", "program")},
+        "prompt": {"text": flat["prompt"], "header": "def f():", "special_tokens": True, "fenced": False},
+        "completion": {name: flat[name] for name in ("prompt_ids", "token_ids", "char_spans", "text")},
+        "kind": "revised",
+        "first_line": 1,
+        "labels": [1, 0, -1],
+    }
+    assert labelled_to_record(labelled_from_record(nested)) == flat
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

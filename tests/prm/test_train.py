@@ -84,9 +84,12 @@ def test_adapters_learn_too(options: Callable[..., PrmTrainOptions], tmp_path: P
     result = train_prm(settings, tmp_path / "run")
     losses = [row["loss"] for row in rows(tmp_path / "run")]
     assert losses[0] == pytest.approx(1)
-    assert losses[-1] < 0.5
+    assert losses[-1] < 0.75
     scorer = load_scorer(result.folder)
     assert not [name for name, _ in scorer.model.named_modules() if "lora" in name], "merged on disk"
+    ours, start = scorer.model.model.state_dict(), load_prm("tiny").model.model.state_dict()
+    moved = {name for name in start if not torch.equal(ours[name], start[name])}
+    assert len(moved) == 7 * 3, "each linear layer of the backbone has moved, nothing else in it"
 
 
 def test_same_seed_same_numbers(options: Callable[..., PrmTrainOptions], tmp_path: Path) -> None:

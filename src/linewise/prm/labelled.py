@@ -65,6 +65,8 @@ def read_labelled(paths: Sequence[Path]) -> list[LabelledProgram]:
 
 def labelled_from_record(record: dict[str, Any]) -> LabelledProgram:
     """One program from its JSON form. Raises ValueError, KeyError or TypeError where it breaks the format."""
+    if "completion" in record:
+        record = _flattened(record)
     token_ids = tuple(map(int, record["token_ids"]))
     completion = Completion(
         prompt_ids=tuple(map(int, record["prompt_ids"])),
@@ -94,6 +96,20 @@ def labelled_from_record(record: dict[str, Any]) -> LabelledProgram:
         kind=record["class"],
         policy=record["policy"],
     )
+
+
+def _flattened(record: dict[str, Any]) -> dict[str, Any]:
+    """The flat form of a record that keeps prompt and completion as objects and its labels as a run of lines."""
+    completion, first = record["completion"], int(record["first_line"])
+    return {
+        "task_id": record["task_id"],
+        "prompt": record["prompt"]["text"],
+        **{name: completion[name] for name in ("prompt_ids", "token_ids", "char_spans", "text")},
+        "program": record["program"],
+        "labels": [[first + index, label] for index, label in enumerate(record["labels"])],
+        "class": record["kind"],
+        "policy": record["policy"],
+    }
 
 
 def labelled_to_record(labelled: LabelledProgram) -> dict[str, Any]:
