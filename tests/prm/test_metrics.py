@@ -14,7 +14,7 @@ from linewise.prm.metrics import (
     calibration_error,
     first_error_rank,
     measure,
-    rank_by_drop,
+    rank_by_fit,
 )
 
 
@@ -22,11 +22,20 @@ def scored(scores: list[float], labels: list[int]) -> ScoredProgram:
     return ScoredProgram(task_id="t", scores=tuple(scores), labels=tuple(labels))
 
 
-def test_the_largest_drop_comes_first() -> None:
-    assert rank_by_drop([0.9, 0.8, -0.5, -0.9]) == [2, 3, 0, 1]
-    assert rank_by_drop([-1.0, -1.0]) == [0, 1], "a first line can be the error: nothing was lost before it"
-    assert rank_by_drop([1.0, 1.0, 1.0]) == [0, 1, 2], "ties keep the order of the lines"
-    assert rank_by_drop([]) == []
+def test_the_best_fit_comes_first() -> None:
+    assert rank_by_fit([0.9, 0.8, -0.5, -0.9]) == [2, 3, 1, 0]
+    assert rank_by_fit([-1.0, -1.0]) == [0, 1], "a first line can be the error"
+    assert rank_by_fit([1.0, 1.0, 1.0]) == [2, 1, 0], "if there is an error at all, it is late"
+    assert rank_by_fit([0.0, 0.0]) == [0, 1], "ties keep the order of the lines"
+    assert rank_by_fit([]) == []
+
+
+@given(scores=st.lists(st.integers(-8, 8).map(lambda value: value / 8), min_size=1, max_size=6))
+def test_the_order_is_that_of_the_squared_error(scores: list[float]) -> None:
+    labels = [[1] * first + [-1] * (len(scores) - first) for first in range(len(scores))]
+    errors = [sum((score - label) ** 2 for score, label in zip(scores, ours, strict=True)) for ours in labels]
+    assert rank_by_fit(scores) == sorted(range(len(scores)), key=lambda first: (errors[first], first))
+    assert rank_by_fit([score / 16 for score in scores]) == rank_by_fit(scores), "shrunk scores, same order"
 
 
 def test_the_lowest_score_would_miss_the_first_error() -> None:
@@ -36,17 +45,15 @@ def test_the_lowest_score_would_miss_the_first_error() -> None:
 
 
 def test_neutral_lines_are_no_candidates() -> None:
-    # Without the neutral line the drops are .2 and 1.3; with it, its own drop of .8 would stand before the line.
-    assert first_error_rank([0.8, 0.0, -0.5], [1, 0, -1]) == 0
+    # With the neutral line's score of .3 before them, two lines would lie before the error.
+    assert first_error_rank([0.8, -0.5, 0.3, -0.5], [1, -1, 0, -1]) == 0
     assert first_error_rank([0.8, 0.0], [1, 0]) is None
 
 
 def test_all_numbers_by_hand() -> None:
     programs = [
-        scored([0.8, 0.5, -0.5], [1, 0, -1]),  # signs right, drop 1.3 at the error: rank 0
-        scored(
-            [0.5, -0.25, 0.25, -1.0], [1, 1, -1, -1]
-        ),  # two signs wrong; drops .5, .75, -.5, 1.25: the error is last
+        scored([0.8, 0.5, -0.5], [1, 0, -1]),  # signs right, .8 before the error, 0 before line 1: rank 0
+        scored([0.5, -0.25, 0.25, -1.0], [1, 1, -1, -1]),  # two signs wrong; 0, .5, .25, .5 before: the error is third
         scored([1.0], [1]),
     ]
     metrics = measure(programs)
@@ -57,7 +64,7 @@ def test_all_numbers_by_hand() -> None:
     assert metrics.sign_accuracy == pytest.approx(5 / 7)
     assert metrics.majority_accuracy == pytest.approx(4 / 7)
     assert metrics.first_error_top1 == pytest.approx(1 / 2)
-    assert metrics.first_error_top3 == pytest.approx(1 / 2)
+    assert metrics.first_error_top3 == pytest.approx(1)
     assert metrics.first_error_chance1 == pytest.approx((1 / 2 + 1 / 4) / 2)
     assert metrics.first_error_chance3 == pytest.approx((1 + 3 / 4) / 2)
     # Of 4 x 3 pairs (positives .8 .5 -.25 1, negatives -.5 .25 -1) only -.25 against .25 is in the wrong order.

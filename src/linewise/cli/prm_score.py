@@ -14,7 +14,7 @@ from rich.text import Text
 from linewise.cli.judge import read_program
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError, did_you_mean
-from linewise.prm.metrics import rank_by_drop
+from linewise.prm.metrics import rank_by_fit
 from linewise.prm.rank import LineAggregation, LineScore, code_lines, program_score
 from linewise.rollout.lines import line_starts
 from linewise.rollout.prompts import PromptOptions, build_prompt
@@ -142,25 +142,24 @@ def as_record(source: str, scores: Sequence[LineScore]) -> dict[str, object]:
     code = code_lines(source)
     return {
         "lines": [{"line": one.line, "score": one.score, "code": one.line in code} for one in scores],
-        "largest_drop": largest_drop(scores, code),
+        "first_error": first_error(scores, code),
         "program": {str(kind): program_score(scores, code, kind) for kind in LineAggregation},
     }
 
 
-def largest_drop(scores: Sequence[LineScore], code: frozenset[int]) -> int | None:
-    """The line of code at which the score falls most; None where it falls nowhere."""
+def first_error(scores: Sequence[LineScore], code: frozenset[int]) -> int | None:
+    """The line of code that fits best as the first error (`rank_by_fit`); None where no error fits better."""
     ours = [one for one in scores if one.line in code]
     if not ours:
         return None
-    first = rank_by_drop([one.score for one in ours])[0]
-    before = ours[first - 1].score if first else 1.0
-    return ours[first].line if ours[first].score < before else None
+    first = rank_by_fit([one.score for one in ours])[0]
+    return ours[first].line if sum(one.score for one in ours[first:]) < 0 else None
 
 
 def draw(source: str, scores: Sequence[LineScore], console: Console) -> None:
     """The program with a number and a bar beside each scored line; comments and blank lines are grey."""
     by_line, code = {one.line: one.score for one in scores}, code_lines(source)
-    drop = largest_drop(scores, code)
+    error = first_error(scores, code)
     starts = [*line_starts(source), len(source)]
     for line, (begin, end) in enumerate(pairwise(starts), start=1):
         text = source[begin:end].rstrip("\r\n")
@@ -175,8 +174,8 @@ def draw(source: str, scores: Sequence[LineScore], console: Console) -> None:
             bar = "█" * max(1, round(abs(score) * BAR))
             row.append(f"{score:+.3f}  {bar:<{BAR}} ", style="blue" if score > 0 else "red")
             row.append(text, style="")
-        if line == drop:
-            row.append("   <- largest drop", style="bold red")
+        if line == error:
+            row.append("   <- first error?", style="bold red")
         console.print(row, soft_wrap=True, highlight=False)
     values = ", ".join(f"{kind} {program_score(scores, code, kind):+.3f}" for kind in LineAggregation)
     console.print(f"program: {values}", highlight=False)

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from scipy import stats
 
 NUM_BINS = 10
-START = 1.0
-"""The score of the empty prefix, from which nothing is lost yet: a first line can be the largest drop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +50,9 @@ class PrmMetrics:
     majority_accuracy: float
     """The same for a model that always says the more frequent sign: the accuracy to beat."""
     first_error_top1: float
-    """Share of programs with an error whose first -1 line has the largest drop (see `rank_by_drop`)."""
+    """Share of programs with an error whose first -1 line comes first in `rank_by_fit`."""
     first_error_top3: float
-    """The same for the three largest drops."""
+    """The same for the first three lines."""
     first_error_chance1: float
     """Expected `first_error_top1` of a random order of each program's lines."""
     first_error_chance3: float
@@ -76,22 +74,24 @@ class PrmMetrics:
         }
 
 
-def rank_by_drop(scores: Sequence[float]) -> list[int]:
-    """Indices of lines, the most suspicious first: by R_(m-1) - R_m, with R_0 = 1; ties keep the order of the lines.
+def rank_by_fit(scores: Sequence[float]) -> list[int]:
+    """Indices of lines, the likeliest first error first: by the sum of the scores *before* the line, the largest first.
 
-    After the first error *every* line is labelled -1, so the lowest score marks some line after the error, while the
-    largest drop marks the error. Example: scores .9, .8, -.5, -.9 drop by .1, .1, 1.3, .4: order 2, 3, 0, 1.
+    If line m is the first error the labels read +1 before it and -1 from it on. Of the squared error of such labels,
+    sum_(i<m) (R_i - 1)^2 + sum_(i>=m) (R_i + 1)^2, only -4 sum_(i<m) R_i depends on m: this is the order of the least-squares
+    fit. It does not change when all scores are shrunk, as those of a model that has just begun to learn are. Ties keep
+    the order of the lines. Example: scores .9, .8, -.5, -.9 have 0, .9, 1.7, 1.2 before them: order 2, 3, 1, 0.
     """
-    values = np.asarray([START, *scores], dtype=np.float64)
-    order: list[int] = np.argsort(values[1:] - values[:-1], kind="stable").tolist()
+    before = np.cumsum([0.0, *scores])[:-1] if len(scores) else np.zeros(0)
+    order: list[int] = np.argsort(-before, kind="stable").tolist()
     return order
 
 
 def first_error_rank(scores: Sequence[float], labels: Sequence[int]) -> int | None:
-    """Place (from 0) of the first -1 line in `rank_by_drop` of the non-neutral lines; None without a -1."""
+    """Place (from 0) of the first -1 line in `rank_by_fit` of the non-neutral lines; None without a -1."""
     kept = [(score, label) for score, label in zip(scores, labels, strict=True) if label != 0]
     first = next((index for index, (_, label) in enumerate(kept) if label < 0), None)
-    return None if first is None else rank_by_drop([score for score, _ in kept]).index(first)
+    return None if first is None else rank_by_fit([score for score, _ in kept]).index(first)
 
 
 def auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
