@@ -13,6 +13,8 @@ from rich.table import Table
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
+from linewise.evaluation.rerank import reranking
+from linewise.prm.rank import LineAggregation, PrmRanker
 from linewise.rollout.prompts import PromptOptions, PromptStyle
 from linewise.tasks import load_tasks, unique_tasks
 from linewise.tasks.check import stub_source
@@ -30,6 +32,7 @@ class EvalArguments:
     Examples:
       linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --k 1 8
       linewise eval --policy runs/first/policy --tasks mbpp@test --temperature 0.6 --out after.json
+      linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --k 1 8 --rerank runs/prm/prm
       linewise eval --policy reference --tasks humaneval      (must be 1.000: checks tasks and judge without a model)
     """
 
@@ -54,6 +57,10 @@ class EvalArguments:
     """Programs judged at the same time; none means one per core."""
     by_family: bool = False
     """Also a row for each family of tasks."""
+    rerank: Path | None = None
+    """A trained process reward model (`linewise prm train`): also the pass rate of the program it ranks best."""
+    rerank_by: LineAggregation = LineAggregation.MEAN
+    """How the scores of a program's lines of code become one number."""
     json: bool = False
     """Print one JSON object on standard output instead of a table."""
     out: Path | None = None
@@ -91,6 +98,11 @@ def check(settings: EvalArguments) -> None:
         )
     if settings.limit is not None and settings.limit < 1:
         raise UserError(f"--limit is {settings.limit}: give a number from 1 on, or leave it out for all tasks.")
+    if settings.rerank is not None and (settings.num_samples < 2 or settings.policy in ANSWERS):
+        raise UserError(
+            f"--rerank chooses among samples of a model: give --num-samples 2 or more (it is {settings.num_samples}) and a "
+            f"--policy that samples (it is {settings.policy})."
+        )
     if settings.out is not None and not settings.out.parent.is_dir():
         raise UserError(f"--out {settings.out} lies in no folder that exists: make {settings.out.parent} first.")
 
@@ -106,6 +118,7 @@ def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
     from linewise.judge import LocalJudge
 
     policy = make_policy(settings, tasks)
+    ranker = None if settings.rerank is None else make_ranker(settings.rerank, settings.rerank_by, policy)
     # A scripted answer is a whole program, so its prompt must hold no part of one.
     prompts = PromptOptions(style=PromptStyle.BARE) if settings.policy in ANSWERS else settings.prompts
     longest = 1 << 20 if settings.policy in ANSWERS else settings.max_new_tokens
@@ -129,6 +142,7 @@ def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
             prompts=prompts,
             name=settings.policy,
             progress=lambda count: progress.advance(bar, count),
+            ranker=ranker,
         )
 
 
@@ -150,6 +164,19 @@ def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
     return load_policy(settings.policy, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
+def make_ranker(folder: Path, aggregation: LineAggregation, policy: Policy) -> PrmRanker:
+    """The process reward model in a folder, for the tokens of this policy. Raises PolicyError where it cannot read them."""
+    import torch
+
+    from linewise.policy.huggingface import HuggingFacePolicy
+    from linewise.prm.score import load_scorer
+
+    scorer = load_scorer(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+    assert isinstance(policy, HuggingFacePolicy), "only a sampled program can be ranked"
+    scorer.check_tokenizer(policy.tokenizer)
+    return PrmRanker(scorer=scorer, aggregation=aggregation)
+
+
 def answer_reference(task: Task) -> str:
     """The task's own reference."""
     if task.reference is None:
@@ -168,6 +195,7 @@ ANSWERS: Mapping[str, Callable[[Task], str]] = {"reference": answer_reference, "
 
 def summary(evaluation: Evaluation, ks: Sequence[int]) -> dict[str, object]:
     """What --json prints: estimates, verdict counts, cost; `pass_at_k` maps k to mean, low, high, num_tasks, confidence."""
+    reranked = {} if evaluation.results[0].picked is None else {"rerank": asdict(reranking(evaluation))}
     return {
         "policy": evaluation.policy,
         "num_tasks": len(evaluation.results),
@@ -178,6 +206,7 @@ def summary(evaluation: Evaluation, ks: Sequence[int]) -> dict[str, object]:
         "num_tokens": evaluation.num_tokens,
         "seconds_generate": evaluation.seconds_generate,
         "seconds_judge": evaluation.seconds_judge,
+        **reranked,
     }
 
 
@@ -191,9 +220,23 @@ def print_table(evaluation: Evaluation, settings: EvalArguments) -> None:
             table.add_row(family or "(no family)", *(str(column[family]) for column in columns))
     table.add_row(f"all {len(evaluation.results)}", *(str(evaluation.pass_at_k(k)) for k in settings.k), style="bold")
     console.print(table)
+    if settings.rerank is not None:
+        print_reranking(evaluation, settings, console)
     verdicts = ", ".join(f"{count} {name}" for name, count in evaluation.verdicts.most_common())
     seconds = evaluation.seconds_generate
     speed = f", {evaluation.num_tokens / seconds:.0f} tokens/s" if seconds > 0 else ""
     console.print(
         f"{verdicts}; {evaluation.num_tokens} tokens{speed}; {evaluation.num_judge_errors} faults of the judge"
     )
+
+
+def print_reranking(evaluation: Evaluation, settings: EvalArguments, console: Console) -> None:
+    """How far the process reward model gets from a random program towards the best of N."""
+    result = reranking(evaluation)
+    count = settings.num_samples
+    table = Table("choice of one program", "pass rate [95 % interval]")
+    table.add_row("at random (pass@1)", str(result.first))
+    table.add_row(f"ranked best of {count} ({settings.rerank_by} of its lines)", str(result.picked), style="bold")
+    table.add_row(f"by an oracle (pass@{count})", str(result.any))
+    table.add_row("gain over random, paired", str(result.gain))
+    console.print(table)

@@ -10,7 +10,7 @@ from linewise.evaluation.intervals import Estimate, bootstrap_mean
 from linewise.evaluation.pass_at_k import pass_at_k
 from linewise.rollout.collect import collect
 from linewise.rollout.prompts import PromptOptions, PromptStyle
-from linewise.types import Group, Judge, Policy, Sampling, Task
+from linewise.types import Group, Judge, Policy, Rollout, Sampling, Task
 
 TASKS_AT_ONCE = 128
 """Tasks sampled together: enough to fill a batch, few enough that memory stays flat."""
@@ -27,6 +27,8 @@ class TaskResult:
     num_passed: int
     verdicts: Mapping[str, int]
     """Verdict -> number of programs."""
+    picked: float | None = None
+    """Probability that the program ranked best passes (ties are broken at random); None where nothing ranked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +100,11 @@ def evaluate(
     prompts: PromptOptions,
     name: str = "",
     progress: Callable[[int], None] | None = None,
+    ranker: Callable[[Sequence[Rollout]], Sequence[float]] | None = None,
 ) -> Evaluation:
     """Evaluate a policy: `num_samples` programs for each task. `progress` is told the number of completions finished.
+
+    `ranker` values the programs of a task, to see how often the best-valued one passes (`evaluation/rerank.py`).
 
     A program that the judge could not judge is left out and counted; a task that loses all of its programs raises
     UserError, for it would silently leave the mean.
@@ -125,7 +130,7 @@ def evaluate(
             "Try one with `linewise judge`, or fewer --workers."
         )
     return Evaluation(
-        results=tuple(result_of(group) for collection in collections for group in collection.groups),
+        results=tuple(result_of(group, ranker) for collection in collections for group in collection.groups),
         policy=name,
         num_samples=num_samples,
         sampling=sampling,
@@ -153,16 +158,28 @@ def merged(parts: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-def result_of(group: Group) -> TaskResult:
+def result_of(group: Group, ranker: Callable[[Sequence[Rollout]], Sequence[float]] | None = None) -> TaskResult:
     """The summary of one task."""
     verdicts = Counter(str(rollout.report.verdict) for rollout in group.rollouts)
+    passed = [rollout.report.passed for rollout in group.rollouts]
     return TaskResult(
         task_id=group.task.id,
         family=group.task.metadata.get("family", ""),
         num_samples=len(group.rollouts),
-        num_passed=sum(rollout.report.passed for rollout in group.rollouts),
+        num_passed=sum(passed),
         verdicts=dict(verdicts),
+        picked=None if ranker is None else picked_pass_rate(ranker(group.rollouts), passed),
     )
+
+
+def picked_pass_rate(values: Sequence[float], passed: Sequence[bool]) -> float:
+    """Share of passing programs among those of the highest value: the pass rate of a best one drawn at random.
+
+    Example: values 0.5, 0.9, 0.9 where only the second passes give 1/2.
+    """
+    best = max(values)
+    chosen = [ours for value, ours in zip(values, passed, strict=True) if value == best]
+    return sum(chosen) / len(chosen)
 
 
 def paired_difference(before: Evaluation, after: Evaluation, k: int = 1) -> Estimate:

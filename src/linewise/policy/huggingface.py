@@ -12,7 +12,7 @@ from linewise.errors import PolicyError
 from linewise.policy.huggingface_attention import use_sampling_attention
 from linewise.policy.huggingface_forward import CausalForward, EncoderDecoderForward, Forward, unwrap
 from linewise.policy.huggingface_generation import Generation, Job, Row, Rules
-from linewise.policy.huggingface_load import ensure_pad_token, load_model
+from linewise.policy.huggingface_load import ensure_pad_token, load_model, render_chat
 from linewise.policy.precision import has_native_bf16
 from linewise.policy.token_bytes import TokenBytes
 from linewise.types import Completion, Prompt, Sampling
@@ -82,10 +82,7 @@ class HuggingFacePolicy:
 
     def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
         """The messages in the model's chat template, ready for the assistant's answer; None without a template."""
-        if not getattr(self.tokenizer, "chat_template", None):
-            return None
-        rendered: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return rendered
+        return render_chat(self.tokenizer, messages)
 
     def generate(
         self,

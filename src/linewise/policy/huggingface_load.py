@@ -1,6 +1,7 @@
 """Loading Hugging Face language models, causal and encoder-decoder, with or without LoRA adapters."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,19 @@ def ensure_pad_token(tokenizer: Any) -> None:
     tokenizer.pad_token = tokenizer.eos_token
 
 
-def add_lora(model: Any, options: LoraOptions) -> Any:
-    """Freeze the model and add fresh adapters, which change nothing until they are trained (B starts at 0)."""
+def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str | None:
+    """The messages in the tokeniser's chat template, ready for the assistant's answer; None without a template."""
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    rendered: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    return rendered
+
+
+def add_lora(model: Any, options: LoraOptions, *, head: str | None = None) -> Any:
+    """Freeze the model and add fresh adapters, which change nothing until they are trained (B starts at 0).
+
+    `head` names the scalar head of a model that is no language model; it gets no adapter.
+    """
     from peft import LoraConfig, get_peft_model
 
     if options.rank < 1:
@@ -83,7 +95,8 @@ def add_lora(model: Any, options: LoraOptions) -> Any:
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
         target_modules=options.target_modules,
-        task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
+        task_type=None if head else "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
+        exclude_modules=[head] if head else None,
     )
     try:
         with warnings.catch_warnings():

@@ -5,11 +5,19 @@ token, which a prompt ending in "\n" would tear apart.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
-from linewise.types import AssertTest, CallTest, Policy, Prompt, StdinTest, Task, TestCase
+from linewise.types import AssertTest, CallTest, Prompt, StdinTest, Task, TestCase
+
+
+class ChatRenderer(Protocol):
+    """What a prompt needs of a policy, or of any other model that reads one."""
+
+    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
+        """The messages in the model's chat template, ready for the assistant's answer; None without a template."""
 
 
 class PromptStyle(StrEnum):
@@ -44,7 +52,7 @@ class PromptOptions:
             raise ValueError(f"prompts.num_examples={self.num_examples} must be 0 or more.")
 
 
-def build_prompt(task: Task, policy: Policy, options: PromptOptions) -> Prompt:
+def build_prompt(task: Task, policy: ChatRenderer, options: PromptOptions) -> Prompt:
     """The prompt of a task.
 
     Raises ValueError for style CHAT with a policy that has no chat template.
@@ -91,7 +99,7 @@ def _completion(task: Task, examples: Sequence[TestCase]) -> Prompt:
     return Prompt(task_id=task.id, text="\n".join(f"# {line}" for line in lines))
 
 
-def _chat(task: Task, policy: Policy, examples: Sequence[TestCase]) -> Prompt:
+def _chat(task: Task, policy: ChatRenderer, examples: Sequence[TestCase]) -> Prompt:
     header = _function_head(task, examples)
     if header is None:
         words = "\n\n".join([task.prompt.strip(), *map(show_test, examples)])

@@ -1,6 +1,8 @@
-"""The trained policy as a folder that `from_pretrained` reads."""
+"""A trained model as a folder that `from_pretrained` reads."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,19 @@ def export_policy(model: Any, tokenizer: Any, folder: Path) -> None:
 
     Raises StorageError where the disk is full or not writable.
     """
+    with replaced_folder(folder) as partial:
+        HuggingFacePolicy(model, tokenizer, dtype=torch.float32).save_pretrained(partial)
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A path beside `folder` to write into; it takes the place of `folder` when the block ends well.
+
+    Raises StorageError where the disk is full or not writable.
+    """
     partial = folder.with_name(f".{folder.name}.partial")
     with storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
-        HuggingFacePolicy(model, tokenizer, dtype=torch.float32).save_pretrained(partial)
+        yield partial
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

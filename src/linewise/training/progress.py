@@ -1,6 +1,6 @@
 """What a person sees while a run goes on: a bar for the run, a bar for the stage, and the newest numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+StepLine = Callable[[int, Mapping[str, float]], str]
+"""(step, its metrics) -> the line that a person reads."""
 
 
 class Display(Protocol):
@@ -52,8 +55,9 @@ class SilentDisplay:
 class LiveDisplay:
     """Two bars and a line per step. Where the output is no terminal, only the lines are printed."""
 
-    def __init__(self, progress: Progress, run: TaskID, stage: TaskID) -> None:
+    def __init__(self, progress: Progress, run: TaskID, stage: TaskID, line: StepLine) -> None:
         self._progress = progress
+        self._line = line
         self._run = run
         self._stage = stage
 
@@ -68,7 +72,7 @@ class LiveDisplay:
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Move the run's bar and print the step's line."""
         self._progress.update(self._run, completed=step)
-        self._progress.console.print(step_line(step, metrics), highlight=False)
+        self._progress.console.print(self._line(step, metrics), highlight=False)
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
@@ -88,8 +92,8 @@ def step_line(step: int, metrics: Mapping[str, float]) -> str:
 
 
 @contextmanager
-def live_display(console: Console, *, steps: int, done: int) -> Iterator[LiveDisplay]:
-    """A display for a run of `steps` steps of which `done` are done."""
+def live_display(console: Console, *, steps: int, done: int, line: StepLine = step_line) -> Iterator[LiveDisplay]:
+    """A display for a run of `steps` steps of which `done` are done; `line` makes the line of a step."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<22}"),
@@ -101,4 +105,4 @@ def live_display(console: Console, *, steps: int, done: int) -> Iterator[LiveDis
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         run = progress.add_task("steps", total=steps, completed=done)
         stage = progress.add_task("", total=None)
-        yield LiveDisplay(progress, run, stage)
+        yield LiveDisplay(progress, run, stage, line)
