@@ -7,7 +7,8 @@ wrote the line. In most vocabularies a line end has no token of its own, so wher
   that the next line is free to be indented otherwise. Nothing but a line end may then follow (`Beginning.ends_line`);
   else the model could mend line m itself, `return a` becoming `return a + b`, and m would be called recoverable.
 - `"):\n"`: the line end shares a token with the line. The cut is after the token.
-- `")\n    return"`: no token ends where the line ends. The text up to the line's end is tokenised again. Rare.
+- `")\n    return"`: no token ends where the line ends. The text up to the line's end is tokenised again. No vocabulary
+  in use is known to have such tokens, since text is split at line ends before tokens are merged.
 """
 
 from dataclasses import dataclass, replace
@@ -58,7 +59,12 @@ def steps_of(program: Program) -> Steps:
 
 
 def begin_at(prompt: Prompt, completion: Completion, steps: Steps, step: int) -> Prompt:
-    """The prompt whose answer has begun with steps 1 .. `step` of the completion, on the completion's own tokens."""
+    """The prompt whose answer has begun with steps 1 .. `step` of the completion, on the completion's own tokens.
+
+    Blank lines at the end are left to the continuation, so that such a prefix is the same as the one before them.
+    """
+    while step > 1 and not completion.text[steps.ends[step - 2] : steps.ends[step - 1]].strip():
+        step -= 1
     cut = steps.ends[step - 1]
     count = next(index for index, (_, end) in enumerate(completion.char_spans, start=1) if end >= cut)
     end = completion.char_spans[count - 1][1]

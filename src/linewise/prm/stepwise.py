@@ -40,9 +40,11 @@ def to_stepwise(program: LabelledProgram, *, booleans: bool = False) -> Stepwise
     `booleans` gives True and False, for readers that know no neutral step: a neutral line is joined to the line after it,
     or at the end to the line before it.
     """
-    prompt = program.prompt.text + program.completion.text[: program.program.start]
-    text = program.completion.text[program.program.start : program.program.end]
-    ends = [end - program.program.start for end in steps_of(program.program).ends]
+    answer, start = program.completion.text, program.program.start
+    start = start if answer[:start].strip() else 0  # line ends are no prose
+    prompt = program.prompt.text + answer[:start]
+    text = answer[start : program.program.end]
+    ends = [end - start for end in steps_of(program.program).ends]
     assert ends, "a program without lines has no row"
     # Each step reaches to where the next line's text begins: its line end is its own.
     cuts = [0, *(_after_line_end(text, end) for end in ends[:-1]), len(text)]
