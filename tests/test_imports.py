@@ -114,7 +114,7 @@ def test_the_check_sees_an_import_from_the_right(package: str, source: str) -> N
 
 # ------------------------------------------------------------------------------------------------------- slim imports
 
-SLIM_PACKAGES = ("types", "errors", "tasks", "judge", "rollout", "credit", "evaluation", "recipes", "cli")
+SLIM_PACKAGES = ("types", "errors", "tasks", "judge", "rollout", "credit", "prm", "evaluation", "recipes", "cli")
 SLIM_MODULES = (
     *("linewise.policy", "linewise.policy.names", "linewise.policy.scripted", "linewise.policy.lora"),
     *("linewise.prm", "linewise.prm.labelled", "linewise.prm.dataset", "linewise.prm.metrics", "linewise.prm.rank"),
@@ -133,6 +133,10 @@ HELP = (
     ["train", "--help"],
     ["train", "rltf", "--help"],
     ["report", "--help"],
+    ["prm", "--help"],
+    ["prm", "label", "--help"],
+    ["prm", "export", "--help"],
+    ["prm", "import", "--help"],
 )
 PROBE = """
 import contextlib, importlib, io, json, sys

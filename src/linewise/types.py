@@ -128,6 +128,18 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """The first part of an answer, sampled before, from which a policy goes on."""
+
+    text: str
+    """What the answer says so far; the prompt's own `text` does not hold it."""
+    token_ids: tuple[int, ...] | None
+    """The tokens that wrote `text`, so that it need not be tokenised again; None where no token ends where it ends."""
+    ends_line: bool
+    """Whether what comes next must end the line, or the answer: its last line is whole and has no line end yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prompt:
     """What a policy continues. `text` is tokenised exactly once, as it stands."""
 
@@ -139,6 +151,10 @@ class Prompt:
     """Whether the tokeniser adds its special tokens; False for a rendered chat template, which holds them already."""
     fenced: bool = False
     """Whether `header` stands inside an open Markdown code fence, so that a closing fence ends the program."""
+    begun: Beginning | None = None
+    """The beginning of the answer, where it is given; completions hold what comes after it."""
+    stream: int | None = None
+    """Names the random numbers of its completions; None: its index among the prompts of the call names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,6 +374,7 @@ class Policy(Protocol):
         """`num_samples` completions of each prompt, in order. A pure function of weights and arguments.
 
         `is_complete(prompt, text)` ends a completion with `PROGRAM_END` as soon as it says that its program is whole.
+        A prompt with `begun` is continued on the very tokens of its beginning; `text` is what comes after them.
         `progress` is called with the number of completions finished since the last call.
         """
 

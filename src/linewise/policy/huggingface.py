@@ -56,6 +56,8 @@ class HuggingFacePolicy:
         end_ids = {tokenizer.eos_token_id, *_as_list(base.generation_config.eos_token_id)} - {None}
         self._end_ids = frozenset(int(end_id) for end_id in end_ids)
         self._token_bytes = TokenBytes.from_tokenizer(tokenizer, also_special=self._end_ids)
+        starts = enumerate(self._token_bytes.table)
+        self._line_end_ids = frozenset(index for index, data in starts if data.startswith((b"\n", b"\r")))
         use_sampling_attention(self._model)
         kind = EncoderDecoderForward if base.config.is_encoder_decoder else CausalForward
         self._forward: Forward = kind(self._model, tokenizer.pad_token_id)
@@ -96,11 +98,14 @@ class HuggingFacePolicy:
     ) -> list[list[Completion]]:
         """`num_samples` completions of each prompt, in order (see `linewise.types.Policy`).
 
-        A completion's random numbers depend on `seed`, on the prompt's index and on its own index alone. Raises
+        A completion's random numbers depend on `seed`, on the prompt's index (or its `stream`) and on its own index alone.
+        After a beginning that `ends_line` the first token is drawn from the line ends and the ends of the answer. Raises
         `PolicyError` for prompts without tokens or beyond the model's context length, and for non-finite logits.
         """
         jobs = self._jobs(prompts, num_samples=num_samples, sampling=sampling, seed=seed)
-        rules = Rules(sampling=sampling, end_ids=self._end_ids, is_complete=is_complete)
+        rules = Rules(
+            sampling=sampling, end_ids=self._end_ids, line_end_ids=self._line_end_ids, is_complete=is_complete
+        )
         results: dict[tuple[int, int], Completion] = {}
         with torch.inference_mode():
             for row in Generation(self._forward, jobs, rules, max_rows=self.max_batch_rows):
@@ -110,22 +115,33 @@ class HuggingFacePolicy:
         return [[results[index, sample] for sample in range(num_samples)] for index in range(len(prompts))]
 
     def _jobs(self, prompts: Sequence[Prompt], *, num_samples: int, sampling: Sampling, seed: int) -> list[Job]:
-        at_start = bool(self._model.config.is_encoder_decoder)
+        two_sides = bool(self._model.config.is_encoder_decoder)
         rows: dict[tuple[int, ...], list[Row]] = {}
         for index, prompt in enumerate(prompts):
             prompt_ids = tuple(self.tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
+            begun = self._begun_ids(prompt)
+            if not two_sides:
+                prompt_ids += begun
             self._check_length(prompt, prompt_ids, sampling)
             for sample in range(num_samples):
-                random = np.random.default_rng([seed, index, sample])
+                random = np.random.default_rng([seed, index if prompt.stream is None else prompt.stream, sample])
                 row = Row(
                     prompt=prompt,
                     prompt_ids=prompt_ids,
                     place=(index, sample),
                     uniforms=random.random(sampling.max_new_tokens, dtype=np.float32),
-                    text=self._token_bytes.decoder(at_start=at_start),
+                    text=self._token_bytes.decoder(at_start=two_sides and not begun),
+                    given=begun if two_sides else (),
                 )
                 rows.setdefault(prompt_ids, []).append(row)
         return [Job(prompt_ids=prompt_ids, rows=tuple(same)) for prompt_ids, same in rows.items()]
+
+    def _begun_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        if prompt.begun is None:
+            return ()
+        if prompt.begun.token_ids is not None:
+            return prompt.begun.token_ids
+        return tuple(self.tokenizer(prompt.begun.text, add_special_tokens=False)["input_ids"])
 
     def _check_length(self, prompt: Prompt, prompt_ids: Sequence[int], sampling: Sampling) -> None:
         if not prompt_ids:

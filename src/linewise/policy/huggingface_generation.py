@@ -37,6 +37,8 @@ class Rules:
 
     sampling: Sampling
     end_ids: frozenset[int]
+    line_end_ids: frozenset[int]
+    """Tokens that write a line end first."""
     is_complete: Callable[[Prompt, str], bool]
 
 
@@ -51,7 +53,9 @@ class Row:
         place: tuple[int, int],
         uniforms: npt.NDArray[np.float32],
         text: IncrementalText,
+        given: Sequence[int] = (),
     ) -> None:
+        """`given` are tokens of the answer that the decoder of an encoder-decoder reads before it draws any."""
         self.prompt = prompt
         self.prompt_ids = prompt_ids
         self.place = place
@@ -61,6 +65,9 @@ class Row:
         self.start = 0
         """First column of the row in the cache."""
         self.stop_reason: StopReason | None = None
+        self.given = deque(given)
+        self.last_id = -1
+        """The token that the model reads next."""
         self._uniforms = uniforms
         self._text = text
 
@@ -69,8 +76,18 @@ class Row:
         """The random number that draws the next token, in [0, 1)."""
         return float(self._uniforms[len(self.token_ids)])
 
+    @property
+    def must_end_line(self) -> bool:
+        """Whether the next token is the first one after a beginning whose last line is whole."""
+        begun = self.prompt.begun
+        return begun is not None and begun.ends_line and not self.token_ids and not self.given
+
     def append(self, token_id: int, logprob: float, rules: Rules) -> None:
-        """Add a sampled token and see whether the completion has ended."""
+        """Add a sampled token and see whether the completion has ended; a given token takes its place."""
+        if self.given:
+            self.last_id = self.given.popleft()
+            return
+        self.last_id = token_id
         self.token_ids.append(token_id)
         self.logprobs.append(logprob)
         written = self._text.append(token_id)
@@ -128,6 +145,7 @@ class Generation:
         self._cross: Cross | None = None
         self._rows: list[Row] = []
         """The row in each slot; ended rows stay until they are dropped."""
+        self._longest_given = max((len(row.given) for job in jobs for row in job.rows), default=0)
 
     @torch.inference_mode()
     def run(self) -> list[Row]:
@@ -182,7 +200,7 @@ class Generation:
             return
         width = self._prefill.cache.get_seq_length()
         if self._cache is None:
-            columns = width + self._rules.sampling.max_new_tokens + SPARE_COLUMNS
+            columns = width + self._longest_given + self._rules.sampling.max_new_tokens + SPARE_COLUMNS
             self._cache = RowCache(like=self._prefill.cache, slots=self._max_rows, columns=columns)
         window = self._cache.window
         if not self._rows:
@@ -205,7 +223,7 @@ class Generation:
         if window.cursor == self._cache.columns:
             self._make_columns()
         device = self._cache.device
-        token_ids = torch.tensor([row.token_ids[-1] for row in self._rows], device=device)
+        token_ids = torch.tensor([row.last_id for row in self._rows], device=device)
         starts = torch.tensor([row.start for row in self._rows], device=device)
         logits = self._forward.step(token_ids, starts, self._cache, self._cross)
         window.cursor += 1
@@ -217,10 +235,23 @@ class Generation:
         return [row for row in live if row.stop_reason is not None]
 
     def _append(self, logits: torch.Tensor, rows: Sequence[Row]) -> None:
+        at_line_end = [index for index, row in enumerate(rows) if row.must_end_line]
+        if at_line_end:
+            logits = self._only_line_ends(logits, at_line_end)
         uniforms = torch.tensor([row.uniform for row in rows], device=logits.device)
         drawn = draw(logits, uniforms, self._rules.sampling)
         for row, token_id, logprob in zip(rows, drawn.token_ids.tolist(), drawn.logprobs.tolist(), strict=True):
             row.append(token_id, logprob, self._rules)
+
+    def _only_line_ends(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """Condition the given rows on a token that ends the line or the answer."""
+        allowed = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+        ids = self._rules.line_end_ids | self._rules.end_ids
+        allowed[torch.tensor(sorted(ids), dtype=torch.long, device=logits.device)] = True
+        where = torch.tensor(rows, device=logits.device)
+        logits = logits.clone()
+        logits[where] = logits[where].masked_fill(~allowed, -torch.inf)
+        return logits
 
     def _drop_ended(self, *, at_once: bool = False) -> None:
         """Close the gaps that ended rows left, moving rows from the end into them."""

@@ -59,7 +59,7 @@ class ScriptedPolicy:
             token_ids.append(END_OF_TEXT)
             spans.append((len(text), len(text)))
         return Completion(
-            prompt_ids=tuple(map(ord, prompt.text)),
+            prompt_ids=tuple(map(ord, prompt.text + (prompt.begun.text if prompt.begun else ""))),
             token_ids=tuple(token_ids),
             logprobs=(0.0,) * len(token_ids),
             char_spans=tuple(spans),
