@@ -114,10 +114,17 @@ def test_the_check_sees_an_import_from_the_right(package: str, source: str) -> N
 
 # ------------------------------------------------------------------------------------------------------- slim imports
 
-SLIM_PACKAGES = ("types", "errors", "tasks", "judge", "rollout", "credit", "prm", "evaluation", "recipes", "cli")
+SLIM_PACKAGES = ("types", "errors", "tasks", "judge", "rollout", "credit", "evaluation", "recipes", "cli")
 SLIM_MODULES = (
     *("linewise.policy", "linewise.policy.names", "linewise.policy.scripted", "linewise.policy.lora"),
     *("linewise.prm", "linewise.prm.labelled", "linewise.prm.dataset", "linewise.prm.metrics", "linewise.prm.rank"),
+    *(
+        "linewise.prm.labels",
+        "linewise.prm.label",
+        "linewise.prm.search",
+        "linewise.prm.neutral",
+        "linewise.prm.stepwise",
+    ),
     *("linewise.training.prm_options",),
     *("linewise.losses.aggregate", "linewise.training.config", "linewise.training.records"),
 )
@@ -135,6 +142,8 @@ HELP = (
     ["report", "--help"],
     ["prm", "--help"],
     ["prm", "label", "--help"],
+    ["prm", "train", "--help"],
+    ["prm", "score", "--help"],
     ["prm", "export", "--help"],
     ["prm", "import", "--help"],
 )

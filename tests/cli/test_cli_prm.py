@@ -83,8 +83,19 @@ def test_settings_that_could_only_fail_late(
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    for command, words in (("label", "recoverable"), ("export", "stepwise"), ("import", "tokenised")):
+    words_of = {
+        "label": "recoverable",
+        "export": "stepwise",
+        "import": "tokenised",
+        "train": "squared",
+        "score": "lines",
+    }
+    for command, words in words_of.items():
         with pytest.raises(SystemExit) as ended:
             main(["prm", command, "--help"])
         assert ended.value.code == 0
         assert words in capsys.readouterr().out
+    assert main(["prm", "--help"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {command} " in listed for command in words_of)
+    assert "Did you mean 'label'?" in error_of(capsys, "lable")

@@ -12,7 +12,7 @@ COMMANDS = {
     "judge": "run one program against the tests of a task",
     "tasks": "list, show and check tasks",
     "report": "draw a run as one HTML page",
-    "prm": "process reward model: label lines, exchange labels",
+    "prm": "process reward model: label lines, train, score",
 }
 """Each command lives in `linewise/cli/<command>.py`, whose `main(arguments) -> exit code` is called."""
 

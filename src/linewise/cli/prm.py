@@ -1,33 +1,39 @@
-"""`linewise prm label|export|import`."""
+"""`linewise prm SUBCOMMAND`: the process reward model, from labels to scores."""
 
-from typing import Annotated
+import importlib
 
-import tyro
+from linewise.errors import UserError, did_you_mean
 
-from linewise.cli.prm_exchange import ExportLabels, ImportLabels, export_labels, import_labels
-from linewise.cli.prm_label import Label, label
+SUBCOMMANDS = {
+    "label": "label the lines of a policy's own programs by completing their beginnings",
+    "train": "train a process reward model on labelled programs",
+    "score": "draw a model's scores beside the lines of a program",
+    "export": "write labels as stepwise-supervision rows",
+    "import": "read stepwise-supervision rows as labels",
+}
+"""Each is `main(arguments) -> exit code` of `linewise/cli/prm_<subcommand>.py`."""
 
-Command = (
-    Annotated[Label, tyro.conf.subcommand("label")]
-    | Annotated[ExportLabels, tyro.conf.subcommand("export")]
-    | Annotated[ImportLabels, tyro.conf.subcommand("import")]
-)
+
+def usage() -> str:
+    """What `linewise prm --help` prints."""
+    rows = "\n".join(f"  {name:<8}{text}" for name, text in SUBCOMMANDS.items())
+    return (
+        f"usage: linewise prm SUBCOMMAND [options]\n\n{rows}\n\n"
+        "`linewise prm SUBCOMMAND --help` explains one. From a policy to a ranking of its programs:\n\n"
+        "  linewise prm label --policy smollm2-135m --tasks starter@train --out labels.jsonl\n"
+        "  linewise prm train --labels labels.jsonl --policy smollm2-135m --out runs/prm\n"
+        "  linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --rerank runs/prm/prm"
+    )
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command. Returns 0."""
-    command: Label | ExportLabels | ImportLabels = tyro.cli(
-        Command,
-        prog="linewise prm",
-        description="The process reward model: label the lines of sampled programs, exchange labels with other tools.",
-        args=arguments,
-        config=(tyro.conf.EnumChoicesFromValues,),
-    )
-    match command:
-        case Label():
-            return label(command)
-        case ExportLabels():
-            return export_labels(command)
-        case ImportLabels():
-            return import_labels(command)
-    raise AssertionError(command)
+    """Run one subcommand. Returns its exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in SUBCOMMANDS:
+        raise UserError(
+            f"unknown subcommand 'prm {name}'.{did_you_mean(name, SUBCOMMANDS)} There are: {', '.join(SUBCOMMANDS)}."
+        )
+    return int(importlib.import_module(f"linewise.cli.prm_{name}").main(rest))

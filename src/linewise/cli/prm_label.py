@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -70,8 +71,9 @@ class Label:
     """Programs judged at the same time; none means one per core."""
 
 
-def label(command: Label) -> int:
-    """Run `linewise prm label`. Returns 0."""
+def main(arguments: list[str]) -> int:
+    """Run the command. Returns 0."""
+    command = tyro.cli(Label, prog="linewise prm label", args=arguments, config=(tyro.conf.EnumChoicesFromValues,))
     check(command)
     tasks = subset(
         unique_tasks(task for spec in command.tasks for task in load_tasks(spec)), command.limit, command.seed

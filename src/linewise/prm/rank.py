@@ -4,13 +4,13 @@ Dai et al. (arXiv:2410.17621, section 4.3) choose among K programs with the proc
 scores are aggregated; the three common ways are here, the mean being the default.
 """
 
-import io
-import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from linewise.prm.neutral import neutral_lines
+from linewise.rollout.lines import LINE_END
 from linewise.types import Rollout
 
 
@@ -75,19 +75,5 @@ def program_score(scores: Sequence[LineScore], code: frozenset[int], aggregation
 
 
 def code_lines(source: str) -> frozenset[int]:
-    """Lines that hold a piece of a statement: all but blank lines and lines that are one comment.
-
-    A program that cannot be tokenised to its end keeps what comes before the error; its other lines count as code.
-    """
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    found: set[int] = set()
-    seen = 0
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            seen = token.end[0]
-            if token.type not in silent:
-                found.update(range(token.start[0], token.end[0] + 1))
-    except (tokenize.TokenError, SyntaxError):
-        rest = source.split("\n")[seen:]
-        found.update(seen + index for index, line in enumerate(rest, start=1) if line.strip())
-    return frozenset(found)
+    """Lines that do something: all but those of `neutral_lines`."""
+    return frozenset(range(1, len(LINE_END.split(source)) + 1)) - neutral_lines(source)

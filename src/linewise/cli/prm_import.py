@@ -1,4 +1,4 @@
-"""`linewise prm export` and `linewise prm import`: labels as rows of stepwise supervision, and back."""
+"""`linewise prm import`: rows of stepwise supervision as labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,25 +8,8 @@ import tyro
 
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError
-from linewise.prm.labels import Selection, read_labels, selected, write_labels, write_lines
-from linewise.prm.stepwise import Tokens, from_stepwise, read_stepwise, stepwise_to_record, to_stepwise
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportLabels:
-    """Write labels as stepwise-supervision rows: {"prompt": ..., "completions": [line, ...], "labels": [1.0, 0.0, -1.0, ...]}.
-
-    linewise prm export labels.jsonl --out rows.jsonl --booleans
-    """
-
-    labels: tyro.conf.Positional[Path]
-    """File of `linewise prm label`."""
-    out: Path
-    """JSONL file to write."""
-    selection: Selection = Selection.FULL
-    """Programs of the file that are written."""
-    booleans: bool = False
-    """Labels true and false, for readers that know no neutral step; a neutral line is joined to the one after it."""
+from linewise.prm.labels import write_labels
+from linewise.prm.stepwise import Tokens, from_stepwise, read_stepwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +30,11 @@ class ImportLabels:
     """Embedded model, folder or hub id whose tokeniser reads the rows: the model that the labels are for."""
 
 
-def export_labels(command: ExportLabels) -> int:
-    """Run `linewise prm export`. Returns 0."""
-    programs = read_labels(command.labels)
-    chosen = [program for program in programs if selected(program, command.selection)]
-    rows = [to_stepwise(program, booleans=command.booleans) for program in chosen]
-    # A program of neutral lines alone has no step that is right or wrong.
-    rows = [row for row in rows if row.completions]
-    write_lines(map(stepwise_to_record, rows), command.out)
-    print(
-        f"{command.out}: {len(rows)} rows with {sum(len(row.labels) for row in rows)} steps, of {len(programs)} programs"
+def main(arguments: list[str]) -> int:
+    """Run the command. Returns 0."""
+    command = tyro.cli(
+        ImportLabels, prog="linewise prm import", args=arguments, config=(tyro.conf.EnumChoicesFromValues,)
     )
-    return 0
-
-
-def import_labels(command: ImportLabels) -> int:
-    """Run `linewise prm import`. Returns 0."""
     rows = list(read_stepwise(command.rows))
     tokeniser = RowTokeniser(command.policy)
     programs = [
