@@ -117,7 +117,7 @@ def test_the_check_sees_an_import_from_the_right(package: str, source: str) -> N
 SLIM_PACKAGES = ("types", "errors", "tasks", "judge", "rollout", "credit", "evaluation", "recipes", "cli")
 SLIM_MODULES = (
     *("linewise.policy", "linewise.policy.names", "linewise.policy.scripted", "linewise.policy.lora"),
-    *("linewise.prm", "linewise.prm.labelled", "linewise.prm.dataset", "linewise.prm.metrics", "linewise.prm.rank"),
+    *("linewise.prm", "linewise.prm.dataset", "linewise.prm.metrics", "linewise.prm.rank"),
     *(
         "linewise.prm.labels",
         "linewise.prm.label",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from linewise.judge import LocalJudge, ochiai
-from linewise.types import AssertTest, CallTest, Limits, Report, Task, TestCase, Trust
+from linewise.tasks import load_tasks
+from linewise.types import AssertTest, CallTest, Limits, Report, Task, TestCase, Trust, Verdict
 
 DATA = Path(os.environ.get("LINEWISE_DATA", Path(__file__).parents[2] / "../shared/data"))
 PLAIN = """
@@ -145,3 +146,13 @@ def liar(task: Task) -> str:
 def _passed(report: object) -> bool:
     assert isinstance(report, Report), report
     return report.passed
+
+
+def test_a_program_cannot_rewrite_the_helpers_that_its_tests_use(judge: LocalJudge) -> None:
+    """HumanEval 38 builds its inputs with a function of the prompt; the identity would undo the identity."""
+    task = next(
+        task for task in load_tasks(f"humaneval:{DATA}/humaneval/HumanEval.jsonl.gz") if task.id == "HumanEval/38"
+    )
+    identity = "def encode_cyclic(s):\n    return s\ndef decode_cyclic(s):\n    return s\n"
+    assert judge.run(task, identity).verdict is Verdict.FAILED
+    assert judge.run(task, task.reference or "").passed

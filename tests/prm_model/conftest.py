@@ -1,6 +1,5 @@
 """Labelled programs in the tokens of `tiny`: bodies of some lines, of which one may be broken."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +9,8 @@ import pytest
 
 from linewise.policy.tiny import tiny_tokenizer
 from linewise.policy.token_bytes import TokenBytes
-from linewise.prm.labelled import LabelledProgram, LineLabel, labelled_to_record
-from linewise.types import Completion, Program, StopReason
+from linewise.prm.labels import Kind, LabelledProgram, write_labels
+from linewise.types import Completion, Program, Prompt, StopReason
 
 GOOD = ("a = b", "b = a + 1", "c = a", "a += 2", "c = [b]", "b = -a")
 BROKEN = ("a = b / 0", "c = 1 / 0", "b = a / 0")
@@ -26,20 +25,22 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The helpers below, for tests in other files."""
-    return SimpleNamespace(program=labelled_program, programs=synthetic_programs, write=write_labels)
+    return SimpleNamespace(program=labelled_program, programs=synthetic_programs, write=written)
 
 
 def labelled_program(
-    task_id: str, header: str, body: str, labels: Sequence[tuple[int, int]], kind: str = "revised"
+    task_id: str, header: str, body: str, labels: Sequence[tuple[int, int]], kind: Kind = Kind.REVISED
 ) -> LabelledProgram:
     """A program whose header is the prompt and whose body was sampled by `tiny`."""
     tokenizer = tiny_tokenizer()
     token_ids = (*tokenizer(body)["input_ids"], tokenizer.eos_token_id)
     decoded = TokenBytes.from_tokenizer(tokenizer).decode_with_spans(token_ids)
     assert decoded.text == body
+    first_line = labels[0][0] if labels else 1
+    assert [line for line, _ in labels] == list(range(first_line, first_line + len(labels)))
     return LabelledProgram(
         task_id=task_id,
-        prompt=header,
+        prompt=Prompt(task_id=task_id, text=header, header=header),
         completion=Completion(
             prompt_ids=tuple(tokenizer(header)["input_ids"]),
             token_ids=token_ids,
@@ -49,8 +50,10 @@ def labelled_program(
             stop_reason=StopReason.EOS,
         ),
         program=Program(source=header + body, header_chars=len(header), start=0, end=len(body)),
-        labels=tuple(LineLabel(line=line, label=label) for line, label in labels),
         kind=kind,
+        task_pass_rate=0.5,
+        first_line=first_line,
+        labels=tuple(label for _, label in labels),
         policy="tiny",
     )
 
@@ -71,7 +74,7 @@ def synthetic_programs(count: int, *, seed: int = 0, num_tasks: int = 20) -> lis
     return programs
 
 
-def write_labels(programs: Sequence[LabelledProgram], path: Path) -> Path:
+def written(programs: Sequence[LabelledProgram], path: Path) -> Path:
     """The programs as a label file."""
-    path.write_text("".join(json.dumps(labelled_to_record(one)) + "\n" for one in programs))
+    write_labels(programs, path)
     return path

@@ -21,7 +21,7 @@ from linewise.prm.dataset import (
     plan_batches,
     split_by_task,
 )
-from linewise.prm.labelled import LABELS, labelled_from_record, labelled_to_record, read_labelled
+from linewise.prm.labels import label_to_record, read_labels
 from linewise.types import Completion, Program, StopReason
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -166,53 +166,20 @@ def test_batches_by_hand() -> None:
     assert [[len(one.token_ids) for one in batch] for batch in plan] == [[30], [9, 8], [4, 3]]
 
 
-def test_label_files_are_read_back(make: Any, tmp_path: Path) -> None:
-    programs = make.programs(5)
-    file = make.write(programs, tmp_path / "labels.jsonl")
-    again = read_labelled([file])
-    assert [labelled_to_record(one) for one in again] == [labelled_to_record(one) for one in programs]
-    assert len(read_labelled([file, file])) == 10
-    assert set(LABELS) == {-1, 0, 1}
-
-
-def test_records_with_their_parts_as_objects_are_read_too(make: Any) -> None:
-    labelled = make.program("t", "def f():", "\n  a\n  b\n", [(1, 1), (2, 0), (3, -1)])
-    flat = labelled_to_record(labelled)
-    nested = {
-        **{name: flat[name] for name in ("task_id", "policy", "program")},
-        "prompt": {"text": flat["prompt"], "header": "def f():", "special_tokens": True, "fenced": False},
-        "completion": {name: flat[name] for name in ("prompt_ids", "token_ids", "char_spans", "text")},
-        "kind": "revised",
-        "first_line": 1,
-        "labels": [1, 0, -1],
-    }
-    assert labelled_to_record(labelled_from_record(nested)) == flat
-
-
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("part", "change", "message"),
     [
-        ({"labels": [[1, 2]]}, "labels are -1, 0 or 1"),
-        ({"labels": [[0, 1]]}, "lines count from 1"),
-        ({"labels": [[1, 1], [1, -1]]}, "two labels"),
-        ({"char_spans": [[0, 1]]}, "char_spans"),
-        ({"text": "something else"}, "not what stands in the text"),
+        ("labels", [1, 2], "labels are -1, 0 or 1"),
+        ("char_spans", [[0, 1]], "every token has its place"),
+        ("text", "something else", "stands in the text"),
     ],
 )
-def test_a_broken_program_is_named(make: Any, tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    record = labelled_to_record(make.program("t", "def f():", "\n  a\n", [(1, 1), (2, -1)]))
-    with pytest.raises((ValueError, KeyError)):
-        labelled_from_record(record | change)
+def test_a_broken_program_is_named(make: Any, tmp_path: Path, part: str, change: Any, message: str) -> None:
+    record = label_to_record(make.program("t", "def f():", "\n  a\n", [(1, 1), (2, -1)]))
+    broken = json.loads(json.dumps(record))
+    (broken if part == "labels" else broken["completion"])[part] = change
     file = tmp_path / "labels.jsonl"
-    file.write_text(json.dumps(record) + "\n" + json.dumps(record | change) + "\n")
+    file.write_text(json.dumps(record) + "\n" + json.dumps(broken) + "\n")
     with pytest.raises(UserError, match=message) as caught:
-        read_labelled([file])
+        read_labels(file)
     assert "line 2" in str(caught.value)
-
-
-def test_no_program_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(UserError, match="no labelled program"):
-        read_labelled([tmp_path / "empty.jsonl"])
-    with pytest.raises(UserError, match="cannot read"):
-        read_labelled([tmp_path / "missing.jsonl"])

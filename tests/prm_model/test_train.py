@@ -60,7 +60,7 @@ def test_it_learns_which_line_is_broken(make: Any, tmp_path: Path) -> None:
     scorer = load_scorer(result.folder)
     fresh = make.programs(20, seed=1)
     scores = scorer.score([(one.completion, one.program) for one in fresh])
-    labels = [{label.line: label.label for label in one.labels} for one in fresh]
+    labels = [dict(enumerate(one.labels, start=one.first_line)) for one in fresh]
     hits = [
         (score.score > 0) == (ours[score.line] > 0)
         for ours, line_scores in zip(labels, scores, strict=True)
@@ -197,7 +197,7 @@ def test_labels_of_other_tokens_are_refused(make: Any, tmp_path: Path) -> None:
     file = make.write(programs, tmp_path / "labels.jsonl")
     records = [json.loads(line) for line in file.read_text().splitlines()]
     for record in records:
-        record["token_ids"] = [token + 1 for token in record["token_ids"]]
+        record["completion"]["token_ids"] = [token + 1 for token in record["completion"]["token_ids"]]
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
     with pytest.raises(PolicyError, match="another text"):
         train_prm(PrmTrainOptions(labels=(file,), policy="tiny", precision="no"), tmp_path / "run")

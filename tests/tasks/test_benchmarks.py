@@ -121,6 +121,11 @@ def test_humaneval(data: Path) -> None:
     assert len(tasks) == 164
     assert kinds(tasks) == {"CallTest": 1119, "AssertTest": 14}
     assert all(task.prompt and task.signature and not task.example_tests for task in tasks)
+    assert {task.id: task.setup and "def " in task.setup for task in tasks if task.setup} == {
+        "HumanEval/32": True,
+        "HumanEval/38": True,
+        "HumanEval/50": True,
+    }
     for task in tasks:
         assert task.reference is not None
         assert task.signature is not None

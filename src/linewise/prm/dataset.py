@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from linewise.prm.labelled import LabelledProgram
+from linewise.prm.labels import LabelledProgram
 from linewise.rollout.lines import line_end_tokens
 from linewise.types import Completion, Program
 
@@ -89,7 +89,7 @@ def line_targets(places: Sequence[LinePlace], labels: Mapping[int, int]) -> tupl
 def example_of(labelled: LabelledProgram) -> PrmExample:
     """The training sequence of a labelled program."""
     completion = labelled.completion
-    labels = {one.line: one.label for one in labelled.labels}
+    labels = dict(enumerate(labelled.labels, start=labelled.first_line))
     return PrmExample(
         task_id=labelled.task_id,
         token_ids=completion.prompt_ids + completion.token_ids,

@@ -79,8 +79,12 @@ class LabelledProgram:
     """Prefixes drawn at random and tested anew with fresh completions; they change no label."""
 
     def __post_init__(self) -> None:
-        """Refuses labels that are none."""
-        assert set(self.labels) <= {POSITIVE, NEUTRAL, NEGATIVE}, self.labels
+        """Refuses labels that are none, and parts that do not belong together."""
+        assert set(self.labels) <= {POSITIVE, NEUTRAL, NEGATIVE}, f"labels are -1, 0 or 1, not {self.labels}"
+        completion, program = self.completion, self.program
+        assert len(completion.char_spans) == len(completion.token_ids), "every token has its place in the text"
+        written = completion.text[program.start : program.end]
+        assert program.source[program.header_chars :] == written, "the program stands in the text at start..end"
 
     @property
     def num_recoverable(self) -> int:

@@ -37,9 +37,24 @@ def humaneval_task(row: Mapping[str, Any]) -> Task:
         tests=tuple(hidden_tests(function_named(ast.parse(row["test"]), "check"), row["entry_point"])),
         entry_point=row["entry_point"],
         signature=head_of(row["prompt"], function),
+        setup=helpers_of(row),
         reference=reference,
         metadata={"split": "test", "source": "humaneval", "license": "MIT"},
     )
+
+
+def helpers_of(row: Mapping[str, Any]) -> str | None:
+    """The prompt's own functions that its tests call, with the prompt's imports; None where the tests call none.
+
+    As set-up code they count whatever the program makes of them: in three tasks the tests build their inputs with a function
+    that stands in the prompt, and a program that wrote it anew could make every input an easy one.
+    """
+    statements = ast.parse(row["prompt"]).body
+    called = {node.id for node in ast.walk(ast.parse(row["test"])) if isinstance(node, ast.Name)}
+    called -= {row["entry_point"]}
+    helpers = [node for node in statements if isinstance(node, ast.FunctionDef) and node.name in called]
+    imports = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n\n".join(map(ast.unparse, [*imports, *helpers])) if helpers else None
 
 
 def description_of(function: ast.FunctionDef) -> str:

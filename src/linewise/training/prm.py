@@ -26,7 +26,7 @@ from linewise.errors import NonFiniteLossError, PolicyError, RunError
 from linewise.losses.line_regression import line_regression
 from linewise.policy.token_bytes import TokenBytes
 from linewise.prm.dataset import PrmExample, Split, example_of, plan_batches, split_by_task
-from linewise.prm.labelled import LabelledProgram, read_labelled
+from linewise.prm.labels import LabelledProgram, read_labels
 from linewise.prm.metrics import PrmMetrics, ScoredProgram, calibration, measure
 from linewise.prm.model import line_batch, line_scores, load_prm, save_prm
 from linewise.training.export import replaced_folder
@@ -71,7 +71,7 @@ def train_prm(options: PrmTrainOptions, out: Path, *, console: Console | None = 
     """
     folder = RunFolder(path=out)
     folder.check_free()
-    labelled = [one for one in read_labelled(options.labels) if one.kind in options.kinds]
+    labelled = [one for path in options.labels for one in read_labels(path) if one.kind in options.kinds]
     with open_accelerator(options) as accelerator:
         loaded = load_prm(options.policy, lora=options.lora, device=accelerator.device)
         check_tokens(labelled[:NUM_CHECKED], loaded.tokenizer)
