@@ -105,9 +105,8 @@ def table_of_sets() -> Table:
         place = known.place()
         splits = Counter(task.metadata["split"] for task in known.load(None)) if place else Counter[str]()
         named = ", ".join(f"{split} {splits[split]}" if splits else split for split in known.splits)
-        missing = "your file" if not known.splits else "the Hugging Face hub"
         count = str(sum(splits.values())) if splits else ""
-        table.add_row(*map(Text, (known.name, count, named, known.description, place or missing)))
+        table.add_row(*map(Text, (known.name, count, named, known.description, place or known.elsewhere)))
     return table
 
 

@@ -35,6 +35,8 @@ class TaskSet:
     """Where `load` finds it on this machine without a path; None where it would need a path or the hub."""
     default_split: str = EVERY_SPLIT
     """The split that the bare name means."""
+    elsewhere: str = "the Hugging Face hub"
+    """Where `load` finds it if `place` knows none, for people."""
 
 
 def _load_starter(difficulties: Sequence[int]) -> Callable[[Path | None], list[Task]]:
@@ -117,6 +119,7 @@ def available_sets() -> tuple[TaskSet, ...]:
             splits=("test",),
             load=load_quixbugs,
             place=lambda: _place(find_quixbugs()),
+            elsewhere="quixbugs:FILE",
         ),
         TaskSet(
             name="jsonl",
@@ -124,6 +127,7 @@ def available_sets() -> tuple[TaskSet, ...]:
             splits=(),
             load=_load_jsonl,
             place=lambda: None,
+            elsewhere="your file",
         ),
     )
 
