@@ -319,11 +319,23 @@ def test_lines_of_assertions_and_scripts() -> None:
         report, apart = judge.run(beside, program), judge.run(task, program)
     assert apart.trust is Trust.SPLIT
     assert [outcome.verdict for outcome in apart.outcomes] == [outcome.verdict for outcome in report.outcomes]
-    assert [outcome.executed_lines is None for outcome in apart.outcomes] == [True, False, True]
+    assert lines_of(apart.outcomes) == lines_of(report.outcomes)
+    assert apart.executed_lines == report.executed_lines
     assert [outcome.verdict for outcome in report.outcomes] == [Verdict.PASSED, Verdict.PASSED, Verdict.FAILED]
     assert lines_of(report.outcomes) == [{3, 4}, {1, 2, 3, 5, 6, 7, 8}, {3, 5}]
     assert report.executed_lines == {1, 2, 3, 4, 5, 6, 7, 8}
     assert report.trust is Trust.IN_PROCESS
+
+
+def test_lines_of_split_assertions_that_fail_in_the_program(recording: LocalJudge) -> None:
+    program = "def f(n):\n    if n:\n        return 1 // 0\n    while True:\n        n += 1\n"
+    task = task_of(AssertTest(code="assert 1"), AssertTest(code="assert f(1)"), AssertTest(code="assert f(0)"))
+    report = recording.run(task, program)
+    assert [outcome.verdict for outcome in report.outcomes] == [Verdict.PASSED, Verdict.RUNTIME_ERROR, Verdict.TIMEOUT]
+    assert [outcome.line for outcome in report.outcomes][1] == 3
+    assert [outcome.executed_lines for outcome in report.outcomes] == [None, {2, 3}, {2, 4, 5}]
+    broken = recording.run(task, "x = 1\ny = 1 // 0\nz = 1\n")
+    assert lines_of(broken.outcomes) == [{1, 2}] * 3
 
 
 def test_lines_of_programs_that_do_not_load(recording: LocalJudge) -> None:

@@ -56,11 +56,11 @@ def run_code(code: Any, namespace: dict[str, Any], peer: Peer, reporter: Reporte
         reporter.send("unsplittable", test, message=peer.obstacle)
         return False
     if peer.too_large:
-        reporter.send("too_large", test)
+        reporter.send("too_large", test, lines=peer.lines)
     elif error is not None:
         send_error(error, peer, reporter, test)
     elif test is not None:
-        reporter.send("held", test, nonce="")
+        reporter.send("held", test, nonce="", lines=peer.lines)
     return not isinstance(error, MemoryError) and (test is not None or error is None)
 
 
@@ -72,7 +72,7 @@ def send_error(error: BaseException, peer: Peer, reporter: Reporter, test: int |
         kind = "failed"
     message = safe_text(str, error)[:MAX_MESSAGE_CHARS]
     line = peer.line if from_program else None
-    reporter.send(kind, test, exception=type(error).__name__, line=line, message=message)
+    reporter.send(kind, test, exception=type(error).__name__, line=line, message=message, lines=peer.lines)
 
 
 class TestNamespace(dict[str, Any]):

@@ -17,6 +17,8 @@ from linewise.judge.wire import WireError, decode_payload
 TEST_MODULE = "tests"
 """Name of the module that the set-up code and the tests run in."""
 MAX_CLAIMED_SECONDS = 3600.0
+MAX_LINES_CHARS = 4096
+"""Longer claims of executed lines are dropped: they would break the frame that they are passed on in."""
 
 
 class Peer:
@@ -38,6 +40,8 @@ class Peer:
         self.test = test
         self.raised: BaseException | None = None
         self.line: int | None = None
+        self.lines: str | None = None
+        """Lines of the program that have run for the test, as its process tells them; None where it tells none."""
         self.obstacle = ""
         self.too_large = False
         self.program_seconds = 0.0
@@ -63,12 +67,13 @@ class Peer:
             reply = self._receive()
             if type(reply.get("n")) is not int or reply["n"] != number:
                 self._break("an answer to another question")
-            seconds = reply.get("cpu")
+            seconds, lines = reply.get("cpu"), reply.get("lines")
             if "callback" not in reply:
                 break
             self._call_back(reply)
         if type(seconds) is float and 0 <= seconds <= MAX_CLAIMED_SECONDS:
             self.program_seconds = seconds
+        self.lines = lines if type(lines) is str and len(lines) <= MAX_LINES_CHARS else None
         try:
             return self._result(reply, parts)
         except WireError as fault:

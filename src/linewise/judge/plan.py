@@ -153,14 +153,15 @@ def request(
 
 
 def split_requests(
-    plan: Plan, batch: Batch, source: str, limits: Limits, *, cpu_left: float
+    plan: Plan, batch: Batch, source: str, limits: Limits, *, cpu_left: float, record_lines: bool = False
 ) -> tuple[Request, Request]:
     """What the program's child and the tests' child of a split batch need: the program, and all of the rest."""
     assert plan.split is not None
-    common = {**_limits(limits, cpu_left), "record_lines": False}
-    program = {"role": "program", "source": source, "setup": plan.split.imports, **common}
+    common = _limits(limits, cpu_left)
+    program = {"role": "program", "source": source, "setup": plan.split.imports, "record_lines": record_lines, **common}
     examiner = {
         "role": "examiner",
+        "record_lines": False,
         "setup": plan.setup,
         "first_test": batch.first,
         "tests": list(plan.codes[batch.first : batch.stop]),

@@ -193,12 +193,18 @@ class Responder:
 
     def send(self, content: dict[str, Any]) -> None:
         """Send a message about the request that is being answered."""
+        recorder = self.reporter.recorder
+        lines = {} if recorder is None else {"lines": recorder.lines()}
         self.channel.send(
-            ENCODER.encode({"n": self.request, "cpu": thread_time() - self.reporter.started, **content}).encode()
+            ENCODER.encode(
+                {"n": self.request, "cpu": thread_time() - self.reporter.started, **lines, **content}
+            ).encode()
         )
 
     def describe(self, error: BaseException, encoder: ReplyEncoder) -> Any:
         """What the tests' child needs to raise the exception again, and what the report says about it."""
+        if self.reporter.recorder is not None:
+            self.reporter.recorder.note(error.__traceback__)
         thrown, _ = self.thrown.get(id(error), (None, None))
         return {
             "type": describe_exception_type(type(error), self.exports),

@@ -39,9 +39,14 @@ class ProgramTranscript(Transcript):
         """The line at which the CPU limit struck last."""
         return self._struck_line
 
+    @property
+    def struck_lines(self) -> frozenset[int] | None:
+        """The lines that had run by then."""
+        return self._struck_lines
+
     def _read(self, content: dict[str, Tree]) -> None:
         if self.loaded and content.get("kind") == "struck":
-            self._struck_line = self._line(content)
+            self._struck_line, self._struck_lines = self._line(content), self._executed(content)
         elif self.loaded:
             raise WireError("a frame after the program was loaded")
         else:
@@ -75,12 +80,17 @@ class SplitTranscript(Transcript):
         else:
             super()._read_test(kind, content)
 
+    @property
+    def loading_lines(self) -> frozenset[int] | None:
+        """Lines that ran while the program was loaded; None where they are not known."""
+        return self.program.loading_lines
+
     def conclude(self, ending: Ending, output: bytes) -> list[Outcome]:
         """Outcomes of the first tests of the batch, at least one; of all of them where the program did not load."""
         self.load_error = self.program.load_error or self.load_error
         self.loaded = self.loaded and self.program.loaded
         self.broken = self.broken or self.program.broken
-        self._struck_line = self.program.struck_line
+        self._struck_line, self._struck_lines = self.program.struck_line, self.program.struck_lines
         return super().conclude(ending, output)
 
 

@@ -115,10 +115,11 @@ class Worker:
 
     def _run_split(
         self, plan: Plan, batch: Batch, limits: Limits, program: str, *, cpu_seconds: float, cpu_left: float
-    ) -> tuple[list[Outcome], Ending, None]:
+    ) -> tuple[list[Outcome], Ending, frozenset[int] | None]:
         transcript = SplitTranscript(plan, batch, program=program, output_bytes=limits.output_bytes)
         zygotes = self._ready_zygote(PROGRAMS), self._ready_zygote(TESTS)
-        requests = split_requests(plan, batch, program, limits, cpu_left=cpu_left)
+        transcript.record_lines = transcript.program.record_lines = self.record_lines
+        requests = split_requests(plan, batch, program, limits, cpu_left=cpu_left, record_lines=self.record_lines)
         run = SplitRun(zygotes, transcript, requests, max_output_bytes=limits.output_bytes)
         try:
             ending = run.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
@@ -132,7 +133,7 @@ class Worker:
             raise ZygoteFault("a child ended before it came to its work")
         if transcript.obstacle:
             raise UnsplittableError(transcript.obstacle)
-        return transcript.conclude(ending, b""), ending, None
+        return transcript.conclude(ending, b""), ending, transcript.loading_lines
 
     def _ready_zygote(self, role: int) -> ZygoteProcess:
         zygote = self._zygotes.get(role)
