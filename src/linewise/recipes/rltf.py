@@ -42,5 +42,6 @@ def rltf() -> Recipe[RLTF]:
             weight_decay=0.05,  # paper: 0.05
             warmup_steps=2,  # paper: 500 (R2)
             aggregation=Aggregation.SEQUENCE_SUM,  # paper: the sum over tokens of L_rl
+            tokens_per_micro_batch=1024,  # a laptop's memory; a GPU takes 4096 and more
         ),
     )
