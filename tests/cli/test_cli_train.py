@@ -77,7 +77,7 @@ def test_help_of_a_recipe_lists_its_settings(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     for option in ("--out", "--resume", "--policy", "--credit.", "--update.learning-rate", "--lora.rank", "--trackers"):
         assert option in out
-    assert "96" in out, "the recipe's own defaults"
+    assert "4e-05" in out, "the recipe's own defaults"
 
 
 def test_an_unknown_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,9 +74,9 @@ def test_it_learns_which_line_is_broken(make: Any, tmp_path: Path) -> None:
 def test_adapters_learn_too(options: Callable[..., PrmTrainOptions], tmp_path: Path) -> None:
     """On random frozen weights that is hard: the programs trained on are asked for, not those held out."""
     settings = options(
-        epochs=30,
+        epochs=40,
         programs_per_step=20,
-        learning_rate=1e-2,
+        learning_rate=3e-3,
         evaluations_per_epoch=1,
         patience=99,
         lora=LoraOptions(rank=8),
@@ -84,7 +84,7 @@ def test_adapters_learn_too(options: Callable[..., PrmTrainOptions], tmp_path: P
     result = train_prm(settings, tmp_path / "run")
     losses = [row["loss"] for row in rows(tmp_path / "run")]
     assert losses[0] == pytest.approx(1)
-    assert losses[-1] < 0.75
+    assert losses[-1] < 0.3
     scorer = load_scorer(result.folder)
     assert not [name for name, _ in scorer.model.named_modules() if "lora" in name], "merged on disk"
     ours, start = scorer.model.model.state_dict(), load_prm("tiny").model.model.state_dict()
