@@ -71,7 +71,7 @@ class ZygoteProcess:
             )
         try:
             self._await_ready()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no process may be left behind
             self.close()
             raise
 

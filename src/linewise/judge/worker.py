@@ -30,9 +30,9 @@ class Worker:
         *,
         core: int | None,
         wall_factor: float,
-        record_lines: bool = False,
-        tier: Tier = Tier.T3,
-        libraries: tuple[str, ...] = (),
+        record_lines: bool,
+        tier: Tier,
+        libraries: tuple[str, ...],
     ) -> None:
         self.core = core
         self.record_lines = record_lines
@@ -103,7 +103,7 @@ class Worker:
         child = Child(self._ready_zygote(PROGRAMS), transcript, ask.frame, max_output_bytes=limits.output_bytes)
         try:
             ending = child.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the child must not outlive it; raised again, so never a verdict
             if child.pid is not None:
                 kill_group(child.pid)
             raise
@@ -123,7 +123,7 @@ class Worker:
         run = SplitRun(zygotes, transcript, requests, max_output_bytes=limits.output_bytes)
         try:
             ending = run.follow(cpu_seconds=cpu_seconds, total_cpu_seconds=cpu_left, wall_factor=self.wall_factor)
-        except BaseException:
+        except BaseException:  # as above
             run.close(kill=True)
             raise
         run.close()

@@ -47,7 +47,7 @@ class Journal:
                 ) from None
         try:
             self._read()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the lock must not outlive it
             self._file.close()
             raise
 
