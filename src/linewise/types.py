@@ -327,6 +327,51 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineScore:
+    """What a line-level judge says of one line of a program."""
+
+    line: int
+    """1-based line of the program; 0 is the state before its first sampled line."""
+    score: float
+
+
+class Need(StrEnum):
+    """What a credit assigner reads beside the group itself; models compute it, on request only."""
+
+    REF_LOGPROBS = "ref_logprobs"
+    VALUES = "values"
+    LINE_SCORES = "line_scores"
+    LINE_VALUES = "line_values"
+    OUTCOME_PROBS = "outcome_probs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What models say of one rollout's tokens and lines when it is collected; None where nobody asked."""
+
+    old_logprobs: Floats | None = None
+    """[T] log-probabilities at temperature 1 under the policy that is about to learn, by the trainer's own forward pass."""
+    ref_logprobs: Floats | None = None
+    """[T] the same under the frozen reference policy."""
+    values: Floats | None = None
+    """[T] the critic's V(s_t): the return expected before token t is drawn."""
+    line_scores: tuple[LineScore, ...] | None = None
+    """The process reward model's R_phi(x, y^(1..m)) for each sampled line m, in [-1, 1]."""
+    line_values: tuple[LineScore, ...] | None = None
+    """V after each sampled line m, in [0, 1]: the expected outcome of going on from there; line 0 is the prompt alone."""
+    outcome_probs: Floats | None = None
+    """[T] an outcome critic's probability of the true outcome at each token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredGroup(Group):
+    """A group, and what models say of its rollouts."""
+
+    scores: tuple[Scores, ...]
+    """One for each rollout, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Credit:
     """Per-token numbers that a credit assigner writes for one rollout and a loss executes."""
 
@@ -338,6 +383,8 @@ class Credit:
     """[T] chosen weight of each token's loss; 0 drops the token."""
     terms: Mapping[str, Floats]
     """name -> [T]: named parts whose sum is `advantages`; the report draws them."""
+    returns: Floats | None = None
+    """[T] what a critic is trained towards; None for an algorithm without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,6 +393,7 @@ class Sample:
 
     rollout: Rollout
     credit: Credit
+    scores: Scores = Scores()
 
 
 # ------------------------------------------------------------------------------------------------------------ protocols
@@ -392,5 +440,9 @@ class Judge(Protocol):
 class CreditAssigner(Protocol):
     """Turns the rollouts of one task into per-token credit; a pure function."""
 
-    def __call__(self, group: Group) -> list[Credit]:
-        """One credit for each rollout of the group, in order."""
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What it reads of the scores; all else may be None there."""
+
+    def __call__(self, group: ScoredGroup) -> list[Credit]:
+        """One credit for each rollout of the group, in order. An assigner without needs takes any `Group`."""

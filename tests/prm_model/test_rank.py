@@ -2,7 +2,8 @@
 
 import pytest
 
-from linewise.prm.rank import LineAggregation, LineScore, code_lines, program_score
+from linewise.prm.rank import LineAggregation, code_lines, program_score
+from linewise.types import LineScore
 
 
 def lines(*values: float) -> list[LineScore]:

@@ -8,9 +8,9 @@ import torch
 
 from linewise.errors import PolicyError
 from linewise.prm.model import line_batch, line_scores, load_prm
-from linewise.prm.rank import LineAggregation, LineScore, PrmRanker
+from linewise.prm.rank import LineAggregation, PrmRanker
 from linewise.prm.score import LineScorer, load_scorer
-from linewise.types import CallTest, Program, Prompt, Report, Rollout, Task
+from linewise.types import CallTest, LineScore, Program, Prompt, Report, Rollout, Task
 
 
 @pytest.fixture(scope="module")

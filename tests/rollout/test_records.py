@@ -14,11 +14,13 @@ from linewise.types import (
     Completion,
     Credit,
     Floats,
+    LineScore,
     Outcome,
     Program,
     Report,
     Rollout,
     Sample,
+    Scores,
     StopReason,
     Task,
     Trust,
@@ -86,9 +88,16 @@ def samples(draw: st.DrawFn) -> Sample:
         advantages=draw(arrays(length)),
         weights=draw(arrays(length)),
         terms=draw(st.dictionaries(TEXTS, arrays(length), max_size=3)),
+        returns=draw(st.none() | arrays(length)),
+    )
+    lines = st.builds(LineScore, line=st.integers(0, 99), score=FLOATS)
+    scores = Scores(
+        old_logprobs=draw(st.none() | arrays(length)),
+        values=draw(st.none() | arrays(length)),
+        line_scores=draw(st.none() | st.lists(lines, max_size=3).map(tuple)),
     )
     rollout = Rollout(task=task, completion=completion, program=program, report=draw(reports()))
-    return Sample(rollout=rollout, credit=credit)
+    return Sample(rollout=rollout, credit=credit, scores=scores)
 
 
 def through_json(sample: Sample) -> Sample:
@@ -113,6 +122,16 @@ def test_a_sample_comes_back_exactly(sample: Sample) -> None:
     assert list(back.credit.terms) == list(sample.credit.terms)
     for name, term in sample.credit.terms.items():
         assert_same_bits(back.credit.terms[name], term)
+    pairs = [
+        (back.credit.returns, sample.credit.returns),
+        (back.scores.old_logprobs, sample.scores.old_logprobs),
+        (back.scores.values, sample.scores.values),
+    ]
+    for left, right in pairs:
+        assert (left is None) == (right is None)
+        if left is not None and right is not None:
+            assert_same_bits(left, right)
+    assert back.scores.line_scores == sample.scores.line_scores
     # Equality alone would let a plain string pass for a member of a StrEnum.
     assert isinstance(back.rollout.completion.stop_reason, StopReason)
     assert isinstance(back.rollout.report.trust, Trust)

@@ -15,11 +15,11 @@ from linewise.cli.judge import read_program
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError, did_you_mean
 from linewise.prm.metrics import rank_by_fit
-from linewise.prm.rank import LineAggregation, LineScore, code_lines, program_score
+from linewise.prm.rank import LineAggregation, code_lines, program_score
 from linewise.rollout.lines import line_starts
 from linewise.rollout.prompts import PromptOptions, build_prompt
 from linewise.tasks import load_tasks
-from linewise.types import Program, Prompt, Task
+from linewise.types import LineScore, Program, Prompt, Task
 
 if TYPE_CHECKING:
     from linewise.prm.score import LineScorer

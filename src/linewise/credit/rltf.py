@@ -25,13 +25,14 @@ Where the paper's text and its released code differ, this file is the paper; `Re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from linewise.rollout.lines import program_tokens, tokens_of_line
 from linewise.rollout.pieces import ends_inside_triple_quotes
-from linewise.types import Credit, Floats, Group, Outcome, Report, Rollout, Verdict
+from linewise.types import Credit, Floats, Group, Need, Outcome, Report, Rollout, Verdict
 
 Mask = npt.NDArray[np.bool_]
 RewardFn = Callable[[Report], float]
@@ -144,6 +145,7 @@ class RLTF:
     """Reward of the whole program by the share of tests it passes, minus the baseline."""
     baseline: Baseline = Baseline.PROGRAM
     """What coarse and adaptive rewards are compared with."""
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     def __call__(self, group: Group) -> list[Credit]:
         """A_t of each rollout; `rewards` is the same sum without the baselines."""
@@ -179,6 +181,8 @@ class ReleasedRLTF:
     span without alpha; q_t, a CodeRL critic's probability of the true outcome, is 1 here. The code's loss is a mean over
     tokens: combine it with `token_mean`. Its W_base is the latest greedy decode.
     """
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     def __call__(self, group: Group) -> list[Credit]:
         """w_t of each rollout, with its parts `outcome` and `fine`."""

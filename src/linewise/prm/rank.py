@@ -11,7 +11,7 @@ from typing import Protocol
 
 from linewise.prm.neutral import neutral_lines
 from linewise.rollout.lines import LINE_END
-from linewise.types import Rollout
+from linewise.types import LineScore, Rollout
 
 
 class LineAggregation(StrEnum):
@@ -23,15 +23,6 @@ class LineAggregation(StrEnum):
     """The worst line: a program is as good as its worst step."""
     LAST = "last"
     """The last line: the score of the whole program, as R_phi(x, y^(1..T)) estimates whether it passes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LineScore:
-    """R_phi(x, y^(1..m)), clipped to [-1, 1]."""
-
-    line: int
-    """1-based line of the program."""
-    score: float
 
 
 class Scorer(Protocol):

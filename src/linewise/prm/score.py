@@ -12,8 +12,7 @@ from linewise.policy.huggingface_load import render_chat
 from linewise.policy.token_bytes import TokenBytes
 from linewise.prm.dataset import LinePlace, line_places, plan_batches
 from linewise.prm.model import line_batch, line_scores, load_prm
-from linewise.prm.rank import LineScore
-from linewise.types import Completion, Program, Prompt, Rollout, StopReason
+from linewise.types import Completion, LineScore, Program, Prompt, Rollout, StopReason
 
 TOKENS_PER_BATCH = 8192
 """Padded tokens of one forward pass."""

@@ -10,11 +10,13 @@ from linewise.types import (
     Completion,
     Credit,
     Floats,
+    LineScore,
     Outcome,
     Program,
     Report,
     Rollout,
     Sample,
+    Scores,
     StopReason,
     Task,
     Trust,
@@ -35,7 +37,9 @@ def sample_to_record(sample: Sample) -> dict[str, Any]:
             "advantages": credit.advantages.tolist(),
             "weights": credit.weights.tolist(),
             "terms": {name: term.tolist() for name, term in credit.terms.items()},
+            "returns": None if credit.returns is None else credit.returns.tolist(),
         },
+        "scores": scores_to_record(sample.scores),
     }
 
 
@@ -54,8 +58,30 @@ def sample_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> 
             advantages=_floats(credit["advantages"]),
             weights=_floats(credit["weights"]),
             terms={name: _floats(term) for name, term in credit["terms"].items()},
+            returns=None if credit.get("returns") is None else _floats(credit["returns"]),
         ),
+        scores=scores_from_record(record.get("scores", {})),
     )
+
+
+def scores_to_record(scores: Scores) -> dict[str, Any]:
+    """JSON form of scores; what nobody asked for is left out."""
+    known = {name: value for name, value in vars(scores).items() if value is not None}
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else [[one.line, one.score] for one in value]
+        for name, value in known.items()
+    }
+
+
+def scores_from_record(record: Mapping[str, Any]) -> Scores:
+    """The scores of `scores_to_record`."""
+    known: dict[str, Any] = {
+        name: tuple(LineScore(line=line, score=score) for line, score in value)
+        if name in ("line_scores", "line_values")
+        else _floats(value)
+        for name, value in record.items()
+    }
+    return Scores(**known)
 
 
 def completion_from_record(record: Mapping[str, Any]) -> Completion:

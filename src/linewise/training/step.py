@@ -17,7 +17,7 @@ from linewise.training.config import AnyRecipe
 from linewise.training.learner import LossTerm
 from linewise.training.seeds import derive_seed, visit
 from linewise.training.state import RunState
-from linewise.types import Group, Judge, Policy, Report, Sample, Sampling, Task
+from linewise.types import Group, Judge, Policy, Report, Sample, Sampling, ScoredGroup, Scores, Task
 
 Progress = Callable[[int], None]
 
@@ -124,7 +124,8 @@ class Collector:
 
 def credit_group(recipe: AnyRecipe, group: Group) -> list[Sample]:
     """The samples of a group. Credit that is not finite, or of another length than the tokens, is a bug of the assigner."""
-    credits = recipe.credit(group)
+    scores = tuple(Scores() for _ in group.rollouts)
+    credits = recipe.credit(ScoredGroup(**vars(group), scores=scores))
     for rollout, credit in zip(group.rollouts, credits, strict=True):
         assert credit.advantages.shape == (len(rollout.completion.token_ids),), "one advantage for each token"
         assert np.isfinite(credit.advantages).all(), "advantages are finite"
