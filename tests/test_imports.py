@@ -17,6 +17,7 @@ STAGES = (
     ("tasks", "judge", "policy"),
     ("rollout",),
     ("credit", "prm"),
+    ("values",),
     ("losses",),
     ("training", "evaluation"),
     ("recipes",),
