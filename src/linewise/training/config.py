@@ -11,6 +11,7 @@ from linewise.rollout.baselines import BaseProgram
 from linewise.rollout.buffer import BufferOptions
 from linewise.rollout.prompts import PromptOptions
 from linewise.types import CreditAssigner, Sampling
+from linewise.values.monte_carlo import MonteCarloOptions
 
 CreditT_co = TypeVar("CreditT_co", bound=CreditAssigner, covariant=True)
 
@@ -155,6 +156,8 @@ class Recipe(Generic[CreditT_co]):
     update: UpdateOptions = UpdateOptions()
     critic: CriticOptions = CriticOptions()
     """V(s_t), built where the credit needs values."""
+    vines: MonteCarloOptions = MonteCarloOptions()
+    """Fresh completions of each line's state, where the credit reads line values."""
     prm: str | None = None
     """Folder of a process reward model that scores lines, for credit that needs line scores."""
     evaluation: EvaluationOptions = EvaluationOptions()

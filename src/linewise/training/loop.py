@@ -20,7 +20,14 @@ from linewise.training.checkpoint import checkpoint_name, save_checkpoint
 from linewise.training.export import export_policy
 from linewise.training.interrupts import interrupts_deferred
 from linewise.training.learner import UpdateMetrics
-from linewise.training.metrics import buffer_metrics, collection_metrics, critic_metrics, score_metrics, update_metrics
+from linewise.training.metrics import (
+    buffer_metrics,
+    collection_metrics,
+    critic_metrics,
+    score_metrics,
+    update_metrics,
+    valuation_metrics,
+)
 from linewise.training.progress import Display
 from linewise.training.run_folder import write_text
 from linewise.training.seeds import derive_seed, stream
@@ -114,6 +121,7 @@ class Trainer:
             )
             metrics = {
                 **collection_metrics(collected.collections),
+                **valuation_metrics(collected.valuations),
                 **buffer_metrics(collected.state.buffer, draw, state.step),
                 **score_metrics(draw.samples),
                 **critic_metrics(draw.samples),
@@ -227,7 +235,15 @@ class Trainer:
 
     def _over_processes(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Sums of counts and losses, means of everything else."""
-        summed = ("tokens/", "loss/", "buffer/fill", "buffer/capacity", "rollout/judge_errors", "rollout/empty_groups")
+        summed = (
+            "tokens/",
+            "auxiliary/",
+            "loss/",
+            "buffer/fill",
+            "buffer/capacity",
+            "rollout/judge_errors",
+            "rollout/empty_groups",
+        )
         everyones: list[Mapping[str, float]] = gather_object([dict(metrics)])
         names = [name for name in metrics if all(name in one for one in everyones)]
         count = len(everyones)

@@ -9,6 +9,7 @@ from linewise.rollout.buffer import Buffer, Draw
 from linewise.rollout.collect import Collection
 from linewise.training.learner import UpdateMetrics
 from linewise.types import Floats, Rollout, Sample, Verdict
+from linewise.values.monte_carlo import Valuation
 
 Z_95 = 1.959964
 
@@ -38,6 +39,17 @@ def collection_metrics(collections: Sequence[Collection]) -> dict[str, float]:
         "rollout/truncated": float(np.mean([rollout.completion.truncated for rollout in rollouts])),
         "rollout/length": float(np.mean([len(rollout.completion.token_ids) for rollout in rollouts])),
         **verdict_shares(rollouts),
+    }
+
+
+def valuation_metrics(valuations: Sequence[Valuation]) -> dict[str, float]:
+    """What was sampled and judged for line values alone, and trained on by nobody."""
+    if not valuations:
+        return {}
+    return {
+        "auxiliary/programs": float(sum(one.num_programs for one in valuations)),
+        "auxiliary/verdicts": float(sum(one.num_verdicts for one in valuations)),
+        "tokens/auxiliary": float(sum(one.num_tokens for one in valuations)),
     }
 
 

@@ -15,7 +15,7 @@ from linewise.prm.score import LineScorer, load_scorer
 from linewise.training.config import AnyRecipe, CriticKind
 from linewise.training.learner import Learner
 from linewise.training.reference import frozen_copy, ref_logprobs
-from linewise.training.scoring import Scorer, TokenPass
+from linewise.training.scoring import LineValuer, Scorer, TokenPass
 from linewise.types import Need
 from linewise.values.critic import (
     PolicyOutputs,
@@ -36,8 +36,8 @@ class Models:
     scorer: Scorer
 
 
-def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator) -> Models:
-    """The models that a recipe needs, around the policy that was loaded.
+def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator, *, line_values: LineValuer) -> Models:
+    """The models that a recipe needs, around the policy that was loaded; `line_values` is used where the credit reads them.
 
     Raises RunError where the credit needs something that the recipe does not name, and PolicyError where a model cannot be
     loaded or reads other tokens than the policy.
@@ -84,6 +84,7 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
             old_logprobs=scores_of(learner.model, _logprobs) if with_ratio or with_reference else None,
             ref_logprobs=None if reference is None else scores_of(reference, ref_logprobs),
             values=values,
+            line_values=line_values if Need.LINE_VALUES in needs else None,
             line_scores=open_line_scorer(recipe, loaded) if Need.LINE_SCORES in needs else None,
         ),
     )

@@ -15,9 +15,19 @@ from torch import Tensor
 from linewise.policy.huggingface_logprobs import SequenceBatch
 from linewise.training.batch import Example, collate, plan_micro_batches
 from linewise.types import Floats, Group, LineScore, Rollout, ScoredGroup, Scores
+from linewise.values.monte_carlo import Valuation
 
 TokenForward = Callable[[SequenceBatch], Tensor]
 """[B, T] one number for each response token."""
+
+
+class LineValuer(Protocol):
+    """Something that samples to find what the states after a program's lines are worth."""
+
+    def __call__(
+        self, rollouts: Sequence[Rollout], *, purpose: str, progress: Callable[[int], None] | None
+    ) -> Valuation:
+        """The values of each program's states; equal arguments give equal numbers."""
 
 
 class LineJudge(Protocol):
@@ -64,6 +74,15 @@ class TokenPass:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Groups with their scores."""
+
+    groups: tuple[ScoredGroup, ...]
+    valuation: Valuation | None = None
+    """What sampling for line values cost; None where nothing was sampled."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scorer:
     """Asks each model that the run has; what it has not stays None."""
 
@@ -71,19 +90,39 @@ class Scorer:
     ref_logprobs: TokenJudge | None = None
     values: TokenJudge | None = None
     line_scores: LineJudge | None = None
-    line_values: LineJudge | None = None
     outcome_probs: TokenJudge | None = None
+    line_values: LineValuer | None = None
 
-    def __call__(self, groups: Sequence[Group]) -> list[ScoredGroup]:
-        """The groups with the scores of their rollouts; all rollouts go to a model together."""
+    def __call__(
+        self, groups: Sequence[Group], *, purpose: str = "", progress: Callable[[int], None] | None = None
+    ) -> Scored:
+        """The groups with the scores of their rollouts; all rollouts go to a model together.
+
+        What is sampled for values depends on `purpose`, and `progress` is told how many programs of it are done.
+        """
         rollouts = [rollout for group in groups for rollout in group.rollouts]
-        answers = {name: judge(rollouts) for name, judge in vars(self).items() if judge is not None and rollouts}
+        if not rollouts:
+            return Scored(groups=())
+        judges: dict[str, TokenJudge | LineJudge | None] = {
+            "old_logprobs": self.old_logprobs,
+            "ref_logprobs": self.ref_logprobs,
+            "values": self.values,
+            "line_scores": self.line_scores,
+            "outcome_probs": self.outcome_probs,
+        }
+        answers: dict[str, Sequence[Any]] = {
+            name: judge(rollouts) for name, judge in judges.items() if judge is not None
+        }
+        valuation = None
+        if self.line_values is not None:
+            valuation = self.line_values(rollouts, purpose=purpose, progress=progress)
+            answers["line_values"] = valuation.values
         scores = [Scores(**{name: ours[place] for name, ours in answers.items()}) for place in range(len(rollouts))]
         scored = []
         for group in groups:
             ours, scores = scores[: len(group.rollouts)], scores[len(group.rollouts) :]
             scored.append(ScoredGroup(**vars(group), scores=tuple(ours)))
-        return scored
+        return Scored(groups=tuple(scored), valuation=valuation)
 
 
 def _example(rollout: Rollout) -> Example:

@@ -26,6 +26,7 @@ from linewise.training.scoring import Scorer
 from linewise.training.seeds import derive_seed, subset
 from linewise.types import Need, Task
 from linewise.values.critic import PolicyOutputs
+from linewise.values.monte_carlo import MonteCarloValues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,6 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
     )
     loaded = load_model(recipe.policy, lora=recipe.lora, device=accelerator.device)
     policy = HuggingFacePolicy(loaded.model, loaded.tokenizer)
-    models = open_models(recipe, loaded, accelerator)
     references = [
         reference_example(task, policy, recipe.collection.prompts) for task in tasks if task.reference is not None
     ]
@@ -85,6 +85,15 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
         )
     try:
         with LocalJudge(workers=recipe.workers) as judge:
+            line_values = MonteCarloValues(
+                policy=policy,
+                judge=judge,
+                options=recipe.vines,
+                sampling=recipe.collection.sampling,
+                prompts=recipe.collection.prompts,
+                seed=derive_seed(recipe.seed, "vines"),
+            )
+            models = open_models(recipe, loaded, accelerator, line_values=line_values)
             yield Session(
                 recipe=recipe,
                 folder=folder,

@@ -14,6 +14,7 @@ from linewise.training.scoring import Scorer
 from linewise.training.seeds import derive_seed, visit
 from linewise.training.state import RunState
 from linewise.types import Judge, Policy, Report, Sample, Sampling, ScoredGroup, Task
+from linewise.values.monte_carlo import Valuation
 
 Progress = Callable[[int], None]
 
@@ -30,6 +31,8 @@ class Collected:
     collections: tuple[Collection, ...]
     visited: tuple[Task, ...]
     """Tasks of the collections, in order."""
+    valuations: tuple[Valuation, ...]
+    """What sampling for line values cost, where the credit reads them."""
     seconds_score: float
     seconds_credit: float
 
@@ -54,16 +57,19 @@ class Collector:
         collections: list[Collection] = []
         visited: list[Task] = []
         seconds_score = seconds_credit = 0.0
+        valuations: list[Valuation] = []
         state = replace(state, buffer=state.buffer.drop_stale(self.policy.version))
         while not collections or not state.buffer.ready:
             tasks = self.tasks_of_round(state.rounds)
             collection = self.collect_round(state, tasks, progress)
             started = time.perf_counter()
-            groups = self.scorer(collection.groups)
-            scored = time.perf_counter()
-            samples = [sample for group in groups for sample in credit_group(self.recipe, group)]
-            seconds_score += scored - started
-            seconds_credit += time.perf_counter() - scored
+            scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
+            between = time.perf_counter()
+            samples = [sample for group in scored.groups for sample in credit_group(self.recipe, group)]
+            seconds_score += between - started
+            seconds_credit += time.perf_counter() - between
+            if scored.valuation is not None:
+                valuations.append(scored.valuation)
             state = replace(
                 state,
                 rounds=state.rounds + 1,
@@ -82,6 +88,7 @@ class Collector:
             state=state,
             collections=tuple(collections),
             visited=tuple(visited),
+            valuations=tuple(valuations),
             seconds_score=seconds_score,
             seconds_credit=seconds_credit,
         )
