@@ -2,7 +2,7 @@
 
     V(s_m) = (number of passing programs among K fresh completions of lines 1 .. m) / K
 
-s_0 is the prompt alone. The state after the last line is terminal and has no value. A prefix is continued on its own sampled
+s_0 is the prompt alone. After the last line nothing is left to sample: that state's value is the outcome, 1 or 0. A prefix is continued on its own sampled
 tokens; the states of all programs are completed in one batch and judged in another, and equal prefixes share their
 completions: a group's programs share s_0, and every first line that two of them have in common.
 
@@ -42,7 +42,7 @@ class Valuation:
     """Line values, and what they cost."""
 
     values: tuple[tuple[LineScore, ...], ...]
-    """For each program, the value of the state before its first line (line 0) and after each line but the last."""
+    """For each program, the value of the state before its first line (line 0) and after each line."""
     num_programs: int
     """Completions sampled."""
     num_tokens: int
@@ -92,8 +92,11 @@ class MonteCarloValues:
         answers = dict(zip(jobs, self._answers(list(jobs.values()), purpose, progress), strict=True))
         return Valuation(
             values=tuple(
-                tuple(LineScore(line=state.line, score=pass_rate(answers[state.key])) for state in ours)
-                for ours in states
+                (
+                    *(LineScore(line=state.line, score=pass_rate(answers[state.key])) for state in ours),
+                    *last_line(rollout),
+                )
+                for rollout, ours in zip(rollouts, states, strict=True)
             ),
             num_programs=sum(answer.num_completions for answer in answers.values()),
             num_tokens=sum(answer.num_tokens for answer in answers.values()),
@@ -137,6 +140,14 @@ class MonteCarloValues:
             for place, answer in zip(places, drawn.answers, strict=True):
                 answers[place] += answer
         return answers
+
+
+def last_line(rollout: Rollout) -> tuple[LineScore, ...]:
+    """The outcome as the value after the last line; nothing for a program without a sampled line."""
+    steps = steps_of(rollout.program)
+    if not steps.num_lines:
+        return ()
+    return (LineScore(line=steps.first_line + steps.num_lines - 1, score=float(rollout.report.passed)),)
 
 
 def pass_rate(answer: Answer) -> float:
