@@ -2,9 +2,9 @@
 
     V(s_m) = (number of passing programs among K fresh completions of lines 1 .. m) / K
 
-s_0 is the prompt alone. After the last line nothing is left to sample: that state's value is the outcome, 1 or 0. A prefix is continued on its own sampled
-tokens; the states of all programs are completed in one batch and judged in another, and equal prefixes share their
-completions: a group's programs share s_0, and every first line that two of them have in common.
+s_0 is the prompt alone. After the last line nothing is left to sample: that state's value is the outcome, 1 or 0. A prefix is
+continued on its own sampled tokens; the states of all programs are completed in one batch and judged in another, and equal
+prefixes share their completions: a group's programs share s_0, and every first line that two of them have in common.
 
 Adaptive K (ours): with `first_chunk` < K a state whose first completions agree gets no more. That is cheaper, and no longer
 unbiased: with k of K in the first chunk the bias is  (1 - k/K) p (1-p) (p^(k-1) - (1-p)^(k-1)),  0 at p = 1/2 and at most about
