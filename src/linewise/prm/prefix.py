@@ -13,8 +13,8 @@ wrote the line. In most vocabularies a line end has no token of its own, so wher
 
 from dataclasses import dataclass, replace
 
-from linewise.prm.neutral import neutral_lines
 from linewise.rollout.lines import LINE_END, line_starts
+from linewise.rollout.neutral import neutral_lines
 from linewise.rollout.program import extract_program, is_complete
 from linewise.types import Beginning, Completion, Program, Prompt
 
