@@ -1,9 +1,9 @@
-"""The lines of a program as the steps of a trajectory, and the tokens of each: what the line-level values speak of.
+r"""The lines of a program as the steps of a trajectory, and the tokens of each: what the line-level values speak of.
 
 Each sampled token belongs to exactly one step, so that a number for each step is a number for each token:
 
 1. A token inside the program belongs to the step of its line (`rollout/lines.py`). A line that is no step, or whose
-   characters all lie in tokens of other lines (a blank one: `"\\n\\n    "`), is joined to the next step, or to the last.
+   characters all lie in tokens of other lines (a blank one: `"\n\n    "`), is joined to the next step, or to the last.
 2. Tokens after the program (closing fence, end of sequence) belong to the last step: they end the program.
 3. Tokens before it (prose of a free answer) belong to the first step: they lead from the prompt to its state.
 """
@@ -33,7 +33,9 @@ class LineSteps:
 
     def sums(self, numbers: Floats) -> npt.NDArray[np.float64]:
         """The sum of the tokens' numbers [T] over each step; over all tokens where there are no steps."""
-        return np.bincount(self.step_of_token, weights=numbers, minlength=max(len(self.lines), 1))
+        summed = np.zeros(max(len(self.lines), 1))
+        np.add.at(summed, self.step_of_token, numbers)
+        return summed
 
 
 def line_steps(rollout: Rollout, lines: Collection[int]) -> LineSteps:

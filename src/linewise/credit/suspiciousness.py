@@ -61,14 +61,13 @@ def line_votes(report: Report) -> LineVotes:
     """
     runs: dict[bool, list[frozenset[int]]] = {True: [], False: []}
     errors: Counter[int] = Counter()
-    num_failing = 0
     for outcome in report.outcomes:
         passed = outcome.verdict is Verdict.PASSED
-        num_failing += not passed
         if outcome.executed_lines is not None:
             runs[passed].append(outcome.executed_lines)
-        if outcome.line is not None:
+        if outcome.line is not None and not passed:
             errors[outcome.line] += 1
+    num_failing = len(report.outcomes) - report.num_passed
     passed_lines, failed_lines = (Counter(line for lines in runs[passed] for line in lines) for passed in (True, False))
     blame = {
         line: count / sqrt(len(runs[False]) * (count + passed_lines[line])) for line, count in failed_lines.items()
