@@ -1,4 +1,4 @@
-"""Fine-grained optimisation of StepCoder (Dou et al. 2024, arXiv:2402.01391, section 3.3): no loss on code that never ran.
+"""Fine-grained optimisation of StepCoder (Dou et al. 2024, arXiv:2402.01391): no loss on code that never ran.
 
     weight_t = 0 if the line of token t was not executed by any test, else the inner method's weight
 

@@ -18,19 +18,26 @@ def recipe_to_record(recipe: AnyRecipe) -> dict[str, Any]:
 
 
 def recipe_from_record(record: Mapping[str, Any], credit_type: type[CreditT_co]) -> Recipe[CreditT_co]:
-    """The recipe of `recipe_to_record`. Raises RunError where the record is of another algorithm or has unknown settings."""
-    if record.get("algorithm") != credit_type.__name__:
-        raise RunError(f"this run's algorithm is {record.get('algorithm')}, not {credit_type.__name__}.")
+    """The recipe of `recipe_to_record`. Raises RunError where the record is of another algorithm or has unknown settings.
+
+    The type of an assigner with another one inside says which: `FGO[PPO]`.
+    """
+    name = (typing.get_origin(credit_type) or credit_type).__name__
+    if record.get("algorithm") != name:
+        raise RunError(f"this run's algorithm is {record.get('algorithm')}, not {name}.")
     settings = {name: value for name, value in record.items() if name != "algorithm"}
-    recipe: Recipe[CreditT_co] = _decode(Recipe, settings, credit_type)
+    recipe: Recipe[CreditT_co] = _decode(Recipe, settings, {CreditT_co: credit_type})  # type: ignore[misc]
     return recipe
 
 
-def _decode(hint: Any, value: Any, credit_type: type) -> Any:
-    """The value of type `hint` that JSON wrote as `value`."""
+def _decode(hint: Any, value: Any, types_of: Mapping[Any, Any]) -> Any:
+    """The value of type `hint` that JSON wrote as `value`; `types_of` says what type variables stand for."""
     if isinstance(hint, TypeVar):
-        hint = credit_type
+        hint = types_of[hint]
     origin, parameters = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(origin):
+        types_of = dict(zip(origin.__parameters__, parameters, strict=True))  # type: ignore[union-attr]
+        hint, origin = origin, None
     if is_dataclass(hint) and isinstance(hint, type):
         hints = typing.get_type_hints(hint)
         unknown = value.keys() - {field.name for field in fields(hint)}
@@ -39,13 +46,13 @@ def _decode(hint: Any, value: Any, credit_type: type) -> Any:
                 f"config.json has the unknown setting {sorted(unknown)[0]!r} in {hint.__name__}: it was written by another "
                 "version of Linewise. Resume with that version."
             )
-        return hint(**{name: _decode(hints[name], item, credit_type) for name, item in value.items()})
+        return hint(**{name: _decode(hints[name], item, types_of) for name, item in value.items()})
     if origin in (typing.Union, types.UnionType):
         (inner,) = (parameter for parameter in parameters if parameter is not type(None))
-        return None if value is None else _decode(inner, value, credit_type)
+        return None if value is None else _decode(inner, value, types_of)
     if origin is tuple:
         hints_of_items = [parameters[0]] * len(value) if parameters[-1] is Ellipsis else parameters
-        return tuple(_decode(inner, item, credit_type) for inner, item in zip(hints_of_items, value, strict=True))
+        return tuple(_decode(inner, item, types_of) for inner, item in zip(hints_of_items, value, strict=True))
     if origin is Literal:
         return value
     if isinstance(hint, type) and issubclass(hint, Enum):
