@@ -16,6 +16,7 @@ import numpy.typing as npt
 from linewise.types import Completion, Program
 
 LINE_END = re.compile(r"\r\n|\n|\r")
+WHITE_SPACE = re.compile(r"\s")
 
 Mask = npt.NDArray[np.bool_]
 
@@ -56,7 +57,8 @@ def token_lines(completion: Completion, program: Program) -> npt.NDArray[np.int6
     """
     begins, ends = _spans_in_source(completion, program).T
     size = len(program.source)
-    ink = np.array([place if not char.isspace() else size for place, char in enumerate(program.source)] + [size])
+    ink = np.arange(size + 1)
+    ink[[match.start() for match in WHITE_SPACE.finditer(program.source)]] = size
     next_ink = np.minimum.accumulate(ink[::-1])[::-1][begins]
     places = np.where(next_ink < ends, next_ink, ends - 1)
     lines = np.append(line_of_chars(program.source), 0)  # a source may be empty
