@@ -44,7 +44,7 @@ def rollout(
             prompt_ids=(0,),
             token_ids=tuple(range(len(pieces))),
             logprobs=tuple(logprobs or [-1.0] * len(pieces)),
-            char_spans=tuple(zip([0, *ends[:-1]], ends, strict=True)),
+            char_spans=tuple(zip([0, *ends][: len(ends)], ends, strict=True)),
             text=text,
             stop_reason=stop,
         ),

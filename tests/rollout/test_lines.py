@@ -14,6 +14,7 @@ from linewise.policy import TokenBytes
 from linewise.policy.token_bytes import byte_of_char
 from linewise.rollout.lines import (
     LineEnd,
+    first_sampled_line,
     line_end_tokens,
     line_of_chars,
     line_starts,
@@ -331,3 +332,22 @@ def test_lines_are_counted_from_one() -> None:
     completion, program = pieced("x")
     with pytest.raises(AssertionError, match="counted from 1"):
         tokens_of_line(completion, program, 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "sampled", "first"),
+    [
+        ("", "x = 1\n", 1),
+        ("", "\nx = 1", 1),
+        ("def f(x):", "\n    return x", 2),
+        ("def f(x):", " return x", 1),
+        ("def f(x):", "  \r\n    return x", 2),
+        ("def f(x):\n    y = 1\n", "    return y", 3),
+        ("def f(x):", "", 2),
+    ],
+)
+def test_a_headers_line_of_which_only_the_end_was_sampled_is_no_sampled_line(
+    header: str, sampled: str, first: int
+) -> None:
+    program = Program(source=header + sampled, header_chars=len(header), start=0, end=len(sampled))
+    assert first_sampled_line(program) == first

@@ -1,8 +1,8 @@
-"""CodeRL's actor (Le et al. 2022, arXiv:2207.01780, section 3.2, eq. 5 and 9).
+"""CodeRL's actor (Le et al. 2022, arXiv:2207.01780).
 
     A_t = q_t * (r(W) - r(W_b))
 
-r is +1 all tests pass, -0.3 a test fails, -0.6 a runtime error, -1 a syntax error (eq. 4). W_b is a greedy decode of the
+r is +1 all tests pass, -0.3 a test fails, -0.6 a runtime error, -1 a syntax error. W_b is a greedy decode of the
 task, the group's base program. q_t is a frozen critic's probability of the program's true outcome after token t: where the
 critic sees the outcome coming, the token is taken to have caused it. Deviations:
 

@@ -1,4 +1,4 @@
-"""Fine-grained optimisation of StepCoder (Dou et al. 2024, arXiv:2402.01391, section 3.3): no loss on code that never ran.
+"""Fine-grained optimisation of StepCoder (Dou et al. 2024, arXiv:2402.01391): no loss on code that never ran.
 
     weight_t = 0 if the line of token t was not executed by any test, else the inner method's weight
 
@@ -15,6 +15,7 @@ are dropped; tokens outside the program (fence, end of sequence) are kept.
 `ExecutionMask.RANDOM` is the control: as many tokens are dropped, drawn at random among the program's.
 """
 
+import zlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -41,15 +42,16 @@ def executed_tokens(rollout: Rollout) -> Mask:
     lines, executed = token_lines(rollout.completion, rollout.program), rollout.report.executed_lines
     if executed is None or rollout.report.verdict is Verdict.SYNTAX_ERROR:
         return np.ones(len(lines), dtype=bool)
-    ran = np.isin(lines, sorted(executed))
+    ran = np.array([line in executed for line in lines.tolist()], dtype=bool)
     return ran | (lines == 0) if ran.any() else np.ones(len(lines), dtype=bool)
 
 
 def shuffled_tokens(rollout: Rollout, kept: Mask) -> Mask:
     """[T] a mask with as many True among the program's tokens as `kept` has, placed at random; a function of the tokens."""
     inside = np.flatnonzero(token_lines(rollout.completion, rollout.program))
+    seed = zlib.crc32(np.asarray(rollout.completion.token_ids, dtype=np.int64).tobytes())
     mask = kept.copy()
-    mask[inside] = np.random.default_rng(rollout.completion.token_ids).permutation(kept[inside])
+    mask[inside] = np.random.default_rng(seed).permutation(kept[inside])
     return mask
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from linewise.credit.reward import OutcomeReward, Parts, outcome_reward, total
-from linewise.credit.rltf import sum_terms
 from linewise.types import Credit, Floats, Group
 
 Returns = npt.NDArray[np.float64]
@@ -68,7 +67,7 @@ def uniform_credit(parts: Parts, advantages: Mapping[str, float]) -> Credit:
     rewards = total(parts)
     whole = np.ones_like(rewards)
     terms: dict[str, Floats] = {name: advantage * whole for name, advantage in advantages.items()}
-    return Credit(rewards=rewards, advantages=sum_terms(terms, len(whole)), weights=whole, terms=terms)
+    return Credit(rewards=rewards, advantages=total(terms), weights=whole, terms=terms)
 
 
 def is_constant(group: Group, reward: OutcomeReward = OutcomeReward.PASSED) -> bool:

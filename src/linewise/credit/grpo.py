@@ -3,7 +3,7 @@
     A_i = (R_i - mu) / (sd + eps)      with the group's mean mu and its standard deviation sd
 
 Equal returns, and a program alone in its group, give zeros. Also the credit of GSPO (Zheng et al. 2025, arXiv:2507.18071,
-eq. 6) and of CISPO (MiniMax 2025, arXiv:2506.13585, eq. 2): these differ in the loss alone. Deviations:
+eq. 6) and of CISPO (MiniMax 2025, arXiv:2506.13585): these differ in the loss alone. Deviations:
 
 1. sd divides by G - 1 (Bessel), as the two implementations in use do; the paper does not say.
 2. eps, which the paper does not have: 1e-4 in TRL, 1e-6 in verl and here.

@@ -1,4 +1,4 @@
-"""IRCoCo: immediate rewards from an evaluator of unfinished programs (Li et al. 2024, arXiv:2401.16637, section 3).
+"""IRCoCo: immediate rewards from an evaluator of unfinished programs (Li et al. 2024, arXiv:2401.16637).
 
     r_i = V(s_{i+1}) - V(s_i)      at all tokens of the line that leads from s_i to s_{i+1}
 

@@ -1,4 +1,4 @@
-"""REINFORCE with a baseline (Williams 1992, "Simple statistical gradient-following algorithms", section 2).
+"""REINFORCE with a baseline (Williams 1992, "Simple statistical gradient-following algorithms").
 
     A_i = R_i - b_i      at every token of program i
 

@@ -18,7 +18,6 @@ import numpy as np
 from linewise.credit.gae import rewards_to_go
 from linewise.credit.group import GroupBaseline, baselines
 from linewise.credit.reward import Parts, TokenReward, total
-from linewise.credit.rltf import sum_terms
 from linewise.types import Credit, Floats, Group, Need
 
 
@@ -53,7 +52,7 @@ class ReinforcePlusPlus:
         rewards = total(parts)
         return Credit(
             rewards=rewards,
-            advantages=sum_terms(terms, len(rewards)),
+            advantages=total(terms),
             weights=np.ones_like(rewards),
             terms=terms,
         )

@@ -1,4 +1,4 @@
-"""RLOO: REINFORCE with a leave-one-out baseline (Kool et al. 2019; Ahmadian et al. 2024, arXiv:2402.14740, section 3.3).
+"""RLOO: REINFORCE with a leave-one-out baseline (Kool et al. 2019; Ahmadian et al. 2024, arXiv:2402.14740).
 
     A_i = R_i - 1/(G-1) sum_{j != i} R_j  =  G/(G-1) (R_i - mu)
 

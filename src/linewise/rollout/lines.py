@@ -16,6 +16,7 @@ import numpy.typing as npt
 from linewise.types import Completion, Program
 
 LINE_END = re.compile(r"\r\n|\n|\r")
+WHITE_SPACE = re.compile(r"\s")
 
 Mask = npt.NDArray[np.bool_]
 
@@ -37,10 +38,16 @@ def line_starts(source: str) -> list[int]:
 
 def line_of_chars(source: str) -> npt.NDArray[np.int64]:
     """[len(source)] the 1-based line of every character; a newline belongs to the line that it ends."""
-    lines = np.ones(len(source), dtype=np.int64)
-    for start in line_starts(source)[1:]:
-        lines[start:] += 1
+    begins = np.zeros(len(source) + 1, dtype=np.int64)  # the last line may begin where the source ends
+    begins[line_starts(source)] = 1
+    lines: npt.NDArray[np.int64] = np.cumsum(begins)[:-1]
     return lines
+
+
+def _spans_in_source(completion: Completion, program: Program) -> npt.NDArray[np.int64]:
+    """[T, 2] the characters of the program's source that each token wrote; begin >= end for one that wrote none."""
+    spans = np.asarray(completion.char_spans, dtype=np.int64).reshape(-1, 2).clip(program.start, program.end)
+    return spans - program.start + program.header_chars
 
 
 def token_lines(completion: Completion, program: Program) -> npt.NDArray[np.int64]:
@@ -48,17 +55,14 @@ def token_lines(completion: Completion, program: Program) -> npt.NDArray[np.int6
 
     Prose, fences and end-of-sequence tokens lie outside. Lines of the header lie in the prompt and have no tokens.
     """
-    lines_of_chars = line_of_chars(program.source)
-    lines = np.zeros(len(completion.token_ids), dtype=np.int64)
-    for index, (begin, end) in enumerate(completion.char_spans):
-        begin, end = max(begin, program.start), min(end, program.end)
-        if begin >= end:
-            continue
-        piece = completion.text[begin:end]
-        leading = len(piece) - len(piece.lstrip())
-        place = begin + leading if leading < len(piece) else end - 1
-        lines[index] = lines_of_chars[place - program.start + program.header_chars]
-    return lines
+    begins, ends = _spans_in_source(completion, program).T
+    size = len(program.source)
+    ink = np.arange(size + 1)
+    ink[[match.start() for match in WHITE_SPACE.finditer(program.source)]] = size
+    next_ink = np.minimum.accumulate(ink[::-1])[::-1][begins]
+    places = np.where(next_ink < ends, next_ink, ends - 1)
+    lines = np.append(line_of_chars(program.source), 0)  # a source may be empty
+    return np.where(begins < ends, lines[places], 0)
 
 
 def first_sampled_line(program: Program) -> int:
@@ -89,11 +93,10 @@ def program_tokens(completion: Completion, program: Program) -> Mask:
 
 def line_end_tokens(completion: Completion, program: Program) -> tuple[LineEnd, ...]:
     """For each line with sampled characters, the last token that writes one of them: what a line-level judge reads."""
-    lines_of_chars = line_of_chars(program.source)
-    last: dict[int, int] = {}
-    for index, (begin, end) in enumerate(completion.char_spans):
-        begin, end = max(begin, program.start), min(end, program.end)
-        offset = program.header_chars - program.start
-        for line in set(lines_of_chars[begin + offset : max(begin, end) + offset].tolist()):
-            last[line] = index
+    begins, ends = _spans_in_source(completion, program).T
+    lengths = np.maximum(ends - begins, 0)
+    tokens = np.repeat(np.arange(len(lengths)), lengths)  # of each sampled character, in order
+    places = np.arange(len(tokens)) + np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    lines = line_of_chars(program.source)[places]
+    last = dict(zip(lines.tolist(), tokens.tolist(), strict=True))  # later tokens overwrite earlier ones
     return tuple(LineEnd(line=line, token=token) for line, token in sorted(last.items()))

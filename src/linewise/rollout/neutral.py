@@ -89,13 +89,15 @@ def _code_lines(tokens: Sequence[tokenize.TokenInfo]) -> frozenset[int]:
 
 def _lines_of(statement: Sequence[tokenize.TokenInfo]) -> set[int]:
     """The lines of a statement's tokens; none for a statement that is only a string, in brackets or not."""
-    strings = [token for token in statement if _is_plain_string(token)]
-    if strings and all(token in strings or token.string in ("(", ")") for token in statement):
+    only_strings = all(token.string in ("(", ")") or _is_plain_string(token) for token in statement)
+    if only_strings and any(token.type == tokenize.STRING for token in statement):
         return set()
     return {line for token in statement for line in range(token.start[0], token.end[0] + 1)}
 
 
 def _is_plain_string(token: tokenize.TokenInfo) -> bool:
-    prefix = token.string.partition('"')[0].partition("'")[0]
+    if token.type != tokenize.STRING:
+        return False
     # Before Python 3.12 an f-string, which runs code, is a string token too.
-    return token.type == tokenize.STRING and not {"f", "t"} & set(prefix.lower())
+    prefix = token.string.partition('"')[0].partition("'")[0]
+    return not {"f", "t"} & set(prefix.lower())
