@@ -16,7 +16,7 @@ STAGES = (
     ("types", "errors"),
     ("tasks", "judge", "policy"),
     ("rollout",),
-    ("credit", "prm"),
+    ("credit", "prm", "values"),
     ("losses",),
     ("training", "evaluation"),
     ("recipes",),
