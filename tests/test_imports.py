@@ -126,7 +126,8 @@ SLIM_MODULES = (
         "linewise.prm.neutral",
         "linewise.prm.stepwise",
     ),
-    *("linewise.training.prm_options",),
+    *("linewise.policy.batches", "linewise.values", "linewise.values.classes", "linewise.values.programs"),
+    *("linewise.training.prm_options", "linewise.training.outcome_options", "linewise.training.outcome_metrics"),
     *("linewise.losses.aggregate", "linewise.training.config", "linewise.training.records"),
 )
 HELP = (
@@ -138,6 +139,8 @@ HELP = (
     ["tasks", "check", "--help"],
     ["judge", "--help"],
     ["eval", "--help"],
+    ["coderl", "--help"],
+    ["coderl", "critic", "--help"],
     ["train", "--help"],
     ["train", "rltf", "--help"],
     ["report", "--help"],

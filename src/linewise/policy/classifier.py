@@ -47,6 +47,8 @@ class ClassifierKind:
 
     name: str
     """Such as `process reward model`."""
+    article: str = "a"
+    """`a` or `an`."""
     labels: tuple[str, ...]
     """[C] names of the numbers, as they stand in the checkpoint's config."""
     command: str
@@ -131,7 +133,7 @@ def check_architecture(name: str, config: Any, kind: ClassifierKind) -> None:
     else:
         return
     raise PolicyError(
-        f"'{name}' (type '{config.model_type}') cannot become a {kind.name}: it is {reason}. Use a decoder-only "
+        f"'{name}' (type '{config.model_type}') cannot become {kind.article} {kind.name}: it is {reason}. Use a decoder-only "
         "model such as Llama, Qwen2, Qwen3, Mistral, Gemma2, Phi3 or GPT-2; it must share the tokeniser of the policy."
     )
 
@@ -145,7 +147,8 @@ def head_name(model: Any, kind: ClassifierKind) -> str:
     ]
     if len(names) != 1:
         raise PolicyError(
-            f"{type(model).__name__} has {len(names)} heads of {len(kind.labels)} outputs; a {kind.name} needs exactly one."
+            f"{type(model).__name__} has {len(names)} heads of {len(kind.labels)} outputs; {kind.article} {kind.name} "
+            "needs exactly one."
         )
     return str(names[0])
 

@@ -35,6 +35,7 @@ from linewise.values.programs import OutcomeExample
 
 CRITIC = ClassifierKind(
     name="outcome critic",
+    article="an",
     labels=tuple(outcome.name for outcome in OutcomeClass),
     command="linewise coderl critic",
     folder="critic",
