@@ -123,7 +123,6 @@ SLIM_MODULES = (
         "linewise.prm.labels",
         "linewise.prm.label",
         "linewise.prm.search",
-        "linewise.prm.neutral",
         "linewise.prm.stepwise",
     ),
     *("linewise.policy.batches", "linewise.values", "linewise.values.classes", "linewise.values.programs"),

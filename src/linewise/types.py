@@ -335,6 +335,14 @@ class LineScore:
     score: float
 
 
+class KlEstimator(StrEnum):
+    """An estimator of KL(pi || ref) from one sampled token, with d = log pi - log ref (`losses/kl.py`)."""
+
+    K1 = "k1"
+    K2 = "k2"
+    K3 = "k3"
+
+
 class Need(StrEnum):
     """What a credit assigner reads beside the group itself; models compute it, on request only."""
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewise.credit.gae import gae
+from linewise.credit.gae import gae, rewards_to_go
 
 
 def floats(*values: float) -> np.ndarray:
@@ -53,3 +53,22 @@ def test_at_lambda_one_the_returns_do_not_depend_on_the_values(pairs: list[tuple
 def test_one_value_for_each_token() -> None:
     with pytest.raises(AssertionError, match="one value"):
         gae(floats(0, 1), floats(0))
+
+
+def test_tokens_that_the_policy_did_not_write_are_no_steps() -> None:
+    """Rewards flow over the span, undiscounted, and what stands in it counts nowhere."""
+    rewards, values = floats(0, 9, 9, 0, 1), floats(0.5, 7, 7, 0.25, 0.5)
+    written = np.array([True, False, False, True, True])
+    result = gae(rewards, values, gamma=0.5, gae_lambda=0.5, written=written)
+    alone = gae(rewards[written], values[written], gamma=0.5, gae_lambda=0.5)
+    np.testing.assert_array_equal(result.advantages[written], alone.advantages)
+    np.testing.assert_array_equal(result.returns[written], alone.returns)
+    np.testing.assert_array_equal(result.advantages[~written], [0, 0])
+    np.testing.assert_array_equal(result.returns[~written], [0, 0])
+
+
+def test_rewards_to_go_do_not_stop_before_a_span_of_others() -> None:
+    """The known defect elsewhere: the tokens before the span get a return of 0."""
+    written = np.array([True, False, True])
+    np.testing.assert_array_equal(rewards_to_go(floats(0, 5, 1), written=written), [1, 0, 1])
+    np.testing.assert_array_equal(rewards_to_go(floats(-1, 0, 1)), [0, 1, 1])

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from linewise.losses.kl import KlEstimator, kl
+from linewise.losses.kl import kl
 from linewise.losses.value import value_loss
+from linewise.types import KlEstimator
 
 LOGITS = torch.tensor([0.3, -1.0, 0.8])
 REF = torch.tensor([-0.2, 0.4, 0.1]).log_softmax(0)

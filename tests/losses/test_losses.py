@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from linewise.errors import UserError
 from linewise.losses.aggregate import Aggregation, StepSize, sequence_scales
 from linewise.losses.reinforce import reinforce
 from linewise.losses.sft import cross_entropy
@@ -37,11 +38,12 @@ def test_cross_entropy_is_reinforce_with_advantage_one() -> None:
         (Aggregation.SEQUENCE_SUM, [1 / 2, 1 / 2], 2.0),
         (Aggregation.TOKEN_MEAN, [1 / 4, 1 / 4], 1.0),
         (Aggregation.SEQUENCE_MEAN, [1 / 2, 1 / 6], 1.0),
+        (Aggregation.CONSTANT, [1 / 8, 1 / 8], 0.5),
     ],
 )
 def test_scales_of_lengths_one_and_three(aggregation: Aggregation, scales: list[float], loss: float) -> None:
     lengths = [1, 3]
-    computed = sequence_scales(aggregation, lengths, StepSize.of(lengths))
+    computed = sequence_scales(aggregation, lengths, StepSize.of(lengths), max_length=4)
     np.testing.assert_allclose(computed, scales, rtol=1e-6)
     assert float(computed @ np.array(lengths)) == pytest.approx(loss)
 
@@ -50,7 +52,13 @@ def test_scales_of_lengths_one_and_three(aggregation: Aggregation, scales: list[
 def test_scales_do_not_depend_on_how_a_step_is_split(aggregation: Aggregation) -> None:
     lengths = [5, 0, 2, 9]
     step = StepSize.of(lengths)
-    whole = sequence_scales(aggregation, lengths, step)
-    parts = [sequence_scales(aggregation, lengths[:1], step), sequence_scales(aggregation, lengths[1:], step)]
+    whole = sequence_scales(aggregation, lengths, step, max_length=9)
+    parts = [sequence_scales(aggregation, part, step, max_length=9) for part in (lengths[:1], lengths[1:])]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
     assert whole[1] == 0
+
+
+@pytest.mark.parametrize("max_length", [None, 0])
+def test_the_constant_aggregation_needs_its_constant(max_length: int | None) -> None:
+    with pytest.raises(UserError, match="give a positive one"):
+        sequence_scales(Aggregation.CONSTANT, [1], StepSize.of([1]), max_length=max_length)

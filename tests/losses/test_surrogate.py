@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from linewise.losses.options import Clip, RatioLevel, SurrogateOptions
 from linewise.losses.reinforce import reinforce
-from linewise.losses.surrogate import Clip, RatioLevel, SurrogateOptions, clip_fraction, importance_ratios, surrogate
+from linewise.losses.surrogate import clipped_tokens, importance_ratios, surrogate
 
 OLD = torch.tensor([[-1.0, -2.0, 0.0], [-0.5, 0.0, 0.0]])
 MASK = torch.tensor([[True, True, False], [True, False, False]])
@@ -102,9 +103,15 @@ def test_weights_never_enter_a_sequence_ratio() -> None:
     assert losses[0].tolist() == pytest.approx([-6.0, 0.0, 0.0])
 
 
-def test_clip_fraction_by_hand() -> None:
+def test_clipped_tokens_by_hand() -> None:
     ratios = torch.tensor([[1.5, 0.5, 1.5], [0.5, 1.0, 9.0]])
     advantages = torch.tensor([[1.0, 1.0, -1.0], [-1.0, 1.0, 1.0]])
     weights = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
-    assert clip_fraction(ratios, advantages, weights, SurrogateOptions()) == pytest.approx(2 / 5)
-    assert clip_fraction(ratios, advantages, torch.zeros(2, 3), SurrogateOptions()) == 0.0
+
+    def clipped(clip: Clip) -> list[list[bool]]:
+        found: list[list[bool]] = clipped_tokens(ratios, advantages, weights, SurrogateOptions(clip=clip)).tolist()
+        return found
+
+    assert clipped(Clip.PESSIMISTIC) == [[True, False, False], [True, False, False]]
+    assert clipped(Clip.WEIGHT) == [[True, False, True], [False, False, False]]
+    assert not any(map(any, clipped(Clip.NONE)))

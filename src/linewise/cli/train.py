@@ -1,23 +1,25 @@
 """`linewise train RECIPE`: start or resume a run."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic
+from typing import Annotated, Any, Generic
 
 import tyro
 from rich.console import Console
 
 from linewise.cli.quiet import quiet_libraries
-from linewise.credit.rltf import RLTF
 from linewise.errors import UserError, did_you_mean
 from linewise.evaluation.evaluate import paired_difference
 from linewise.evaluation.report import write_report
 from linewise.recipes.rltf import rltf
-from linewise.training.config import CreditT_co, Recipe
+from linewise.training.config import AnyRecipe, CreditT_co, Recipe
 from linewise.training.records import recipe_from_record
 from linewise.training.run_folder import RunFolder
+from linewise.types import CreditAssigner
 
-RECIPES = {"rltf": "online RL from multi-granularity unit-test feedback (arXiv:2307.04349)"}
+RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {"rltf": rltf}
+"""What `linewise train` knows by name; the first line of a function's docstring is what it says of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,10 @@ def main(arguments: list[str]) -> int:
     name, *rest = arguments
     if name not in RECIPES:
         raise UserError(f"unknown recipe '{name}'.{did_you_mean(name, RECIPES)} There are: {', '.join(RECIPES)}.")
-    parsed = parse_arguments(name, rest, rltf())
+    parsed = parse_arguments(name, rest, RECIPES[name]())
     if parsed.resume is not None:
         # The settings of the run take the place of the recipe's defaults; only what is typed anew overrides them.
-        parsed = parse_arguments(name, rest, saved_recipe(parsed.resume))
+        parsed = parse_arguments(name, rest, saved_recipe(parsed.resume, type(parsed.recipe.credit)))
     if parsed.out is None and parsed.resume is None:
         raise UserError("give --out FOLDER for a new run, or --resume FOLDER to continue one.")
     if parsed.out is not None and parsed.resume is not None:
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """What `linewise train --help` prints."""
-    rows = "\n".join(f"  {name:<8}{text}" for name, text in RECIPES.items())
+    rows = "\n".join(f"  {name:<20}{first_line(recipe)}" for name, recipe in RECIPES.items())
     return (
         "usage: linewise train RECIPE --out FOLDER [settings]\n"
         "       linewise train RECIPE --resume FOLDER\n\n"
@@ -64,24 +66,32 @@ def usage() -> str:
     )
 
 
-def parse_arguments(name: str, arguments: list[str], defaults: Recipe[RLTF]) -> TrainArguments[RLTF]:
+def first_line(recipe: Callable[[], AnyRecipe]) -> str:
+    """What a recipe is, in a line."""
+    return (recipe.__doc__ or "").strip().partition("\n")[0]
+
+
+def parse_arguments(name: str, arguments: list[str], defaults: AnyRecipe) -> TrainArguments[Any]:
     """The default settings with the command line's overrides."""
-    return tyro.cli(
-        TrainArguments[RLTF],
+    # The type of the credit is what distinguishes recipes: its settings become flags of their own.
+    kind: Any = TrainArguments[type(defaults.credit)]  # type: ignore[misc]
+    parsed: TrainArguments[Any] = tyro.cli(
+        kind,
         prog=f"linewise train {name}",
-        description=f"{rltf.__doc__}\n\nEvery setting below shows its default.",
+        description=f"{RECIPES[name].__doc__}\n\nEvery setting below shows its default.",
         default=TrainArguments(recipe=defaults),
         args=arguments,
         config=(tyro.conf.EnumChoicesFromValues,),
     )
+    return parsed
 
 
-def saved_recipe(folder: Path) -> Recipe[RLTF]:
+def saved_recipe(folder: Path, credit_type: type[CreditAssigner]) -> AnyRecipe:
     """The recipe of an existing run."""
-    return recipe_from_record(RunFolder(path=folder).read_config(), RLTF)
+    return recipe_from_record(RunFolder(path=folder).read_config(), credit_type)
 
 
-def run(arguments: TrainArguments[RLTF]) -> int:
+def run(arguments: TrainArguments[Any]) -> int:
     """Train, write the report and print what came out."""
     # Imported here, so that --help and errors in settings need no torch.
     from accelerate import PartialState

@@ -11,19 +11,11 @@ differentiated, which is another thing: the expected gradient of k1 is zero, tha
 KL(ref || pi)'s.
 """
 
-from enum import StrEnum
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-
-class KlEstimator(StrEnum):
-    """Which estimator."""
-
-    K1 = "k1"
-    K2 = "k2"
-    K3 = "k3"
+from linewise.types import KlEstimator
 
 
 def kl(

@@ -4,6 +4,7 @@
 
 | ratio level | s_t | used by |
 |---|---|---|
+| none | | REINFORCE, RLTF: -A log pi |
 | token | rho_t | PPO (arXiv:1707.06347), GRPO, DAPO, REINFORCE++ |
 | sequence | prod_t rho_t | RLOO as TRL computes it |
 | sequence mean | (prod_t rho_t)^(1/T) | GSPO (arXiv:2507.18071, eq. 7) |
@@ -18,40 +19,12 @@ At s = 1 the gradient of each is REINFORCE's, -A grad log pi (for the sequence l
 constant). Clipping is inert there, so tests of it are off-policy.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-
-class RatioLevel(StrEnum):
-    """What an importance ratio is taken over."""
-
-    TOKEN = "token"
-    SEQUENCE = "sequence"
-    SEQUENCE_MEAN = "sequence_mean"
-
-
-class Clip(StrEnum):
-    """How far a ratio may move the loss."""
-
-    NONE = "none"
-    PESSIMISTIC = "pessimistic"
-    WEIGHT = "weight"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SurrogateOptions:
-    """One surrogate."""
-
-    ratio_level: RatioLevel = RatioLevel.TOKEN
-    clip: Clip = Clip.PESSIMISTIC
-    clip_low: float = 0.2
-    """Ratios below 1 - clip_low are clipped where that lowers the gain."""
-    clip_high: float = 0.2
-    """Ratios above 1 + clip_high are clipped; larger than clip_low is DAPO's clip-higher."""
+from linewise.losses.options import Clip, RatioLevel, SurrogateOptions
+from linewise.losses.reinforce import reinforce
 
 
 def importance_ratios(
@@ -65,6 +38,7 @@ def importance_ratios(
     `response_mask` selects every token that the policy wrote. Weights of the loss must not enter it: a token that bears no
     loss was still sampled, so it is a factor of the sequence's probability.
     """
+    assert level is not RatioLevel.NONE, "this loss has no ratio"
     log_ratios = (logprobs - old_logprobs).masked_fill(~response_mask, 0.0)
     if level is RatioLevel.TOKEN:
         return log_ratios.exp()
@@ -87,6 +61,8 @@ def surrogate(
     A sequence-level ratio stands at every token, so that the mean over the tokens is the sequence's loss.
     """
     assert not advantages.requires_grad and not old_logprobs.requires_grad, "credit and the old policy are constants"
+    if options.ratio_level is RatioLevel.NONE:
+        return reinforce(logprobs, advantages, weights)
     ratios = importance_ratios(logprobs, old_logprobs, response_mask, options.ratio_level)
     match options.clip:
         case Clip.NONE:
@@ -99,14 +75,18 @@ def surrogate(
     return -weights * gain
 
 
-def clip_fraction(
+def clipped_tokens(
     ratios: Float[Tensor, "B T"],
     advantages: Float[Tensor, "B T"],
     weights: Float[Tensor, "B T"],
     options: SurrogateOptions,
-) -> float:
-    """Share of the loss-bearing tokens whose gradient the pessimistic clip removes, in [0, 1]; 0 without such tokens."""
-    above = (ratios > 1 + options.clip_high) & (advantages > 0)
-    below = (ratios < 1 - options.clip_low) & (advantages < 0)
-    bears_loss = weights != 0
-    return float(((above | below) & bears_loss).sum() / bears_loss.sum().clamp(min=1))
+) -> Bool[Tensor, "B T"]:
+    """True at loss-bearing tokens whose gradient the pessimistic clip removes, or whose ratio the weight clip lowers."""
+    above, below = ratios > 1 + options.clip_high, ratios < 1 - options.clip_low
+    match options.clip:
+        case Clip.NONE:
+            return torch.zeros_like(above)
+        case Clip.PESSIMISTIC:
+            return ((above & (advantages > 0)) | (below & (advantages < 0))) & (weights != 0)
+        case Clip.WEIGHT:
+            return above & (weights != 0)

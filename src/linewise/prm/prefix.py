@@ -13,8 +13,8 @@ wrote the line. In most vocabularies a line end has no token of its own, so wher
 
 from dataclasses import dataclass, replace
 
-from linewise.prm.neutral import neutral_lines
-from linewise.rollout.lines import LINE_END, line_starts
+from linewise.rollout.lines import LINE_END, first_sampled_line, line_starts
+from linewise.rollout.neutral import neutral_lines
 from linewise.rollout.program import extract_program, is_complete
 from linewise.types import Beginning, Completion, Program, Prompt
 
@@ -45,9 +45,7 @@ def steps_of(program: Program) -> Steps:
     source, sampled = program.source, program.source[program.header_chars :]
     starts = line_starts(source)
     line_ends = [match.start() for match in LINE_END.finditer(source)] + [len(source)]
-    first = sum(start <= program.header_chars for start in starts)
-    if program.header_chars and not source[program.header_chars : line_ends[first - 1]].strip():
-        first += 1
+    first = first_sampled_line(program)
     last = sum(start < program.header_chars + len(sampled.rstrip()) for start in starts) if sampled.strip() else 0
     neutral = neutral_lines(source)
     lines = range(first, last + 1)

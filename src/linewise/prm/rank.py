@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from linewise.prm.neutral import neutral_lines
 from linewise.rollout.lines import LINE_END
+from linewise.rollout.neutral import neutral_lines
 from linewise.types import LineScore, Rollout
 
 

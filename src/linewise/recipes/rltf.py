@@ -20,7 +20,10 @@ from linewise.types import Sampling
 
 
 def rltf() -> Recipe[RLTF]:
-    """Online RLTF, sized so that SmolLM2-135M learns within minutes on two cores."""
+    """RLTF: online RL from multi-granularity unit-test feedback (arXiv:2307.04349).
+
+    Sized so that SmolLM2-135M learns within minutes on two cores.
+    """
     return Recipe(
         credit=RLTF(),
         steps=8,

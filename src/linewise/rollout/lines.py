@@ -61,6 +61,19 @@ def token_lines(completion: Completion, program: Program) -> npt.NDArray[np.int6
     return lines
 
 
+def first_sampled_line(program: Program) -> int:
+    r"""The 1-based line of a program that is the first of its sampled lines.
+
+    A header's last line is none where only its line end was sampled. Example: header `"def f():"` with the sampled text
+    `"\n    return 1"` gives 2; with `" return 1"` it gives 1.
+    """
+    starts = line_starts(program.source)
+    first = sum(start <= program.header_chars for start in starts)
+    end = starts[first] if first < len(starts) else len(program.source)
+    only_line_end = program.header_chars and not program.source[program.header_chars : end].strip()
+    return first + 1 if only_line_end else first
+
+
 def tokens_of_line(completion: Completion, program: Program, line: int) -> Mask:
     """[T] True for the tokens that belong to a line."""
     assert line >= 1, "lines are counted from 1"

@@ -27,6 +27,14 @@ class Example:
     """[T] 0 drops a token."""
     scale: float = 1.0
     """Factor of the whole sequence, from the aggregation over the step."""
+    old_logprobs: Floats | None = None
+    """[T] None where the loss has no ratio."""
+    ref_logprobs: Floats | None = None
+    """[T] None without a reference policy."""
+    old_values: Floats | None = None
+    """[T] None without a critic."""
+    returns: Floats | None = None
+    """[T] None without a critic."""
 
     @property
     def length(self) -> int:
@@ -45,6 +53,14 @@ class Batch:
     weights: Float[Tensor, "B T"]
     """0 on padding."""
     scales: Float[Tensor, " B"]
+    old_logprobs: Float[Tensor, "B T"] | None = None
+    """0 on padding; None where the examples have none."""
+    ref_logprobs: Float[Tensor, "B T"] | None = None
+    """0 on padding; None where the examples have none."""
+    old_values: Float[Tensor, "B T"] | None = None
+    """0 on padding; None where the examples have none."""
+    returns: Float[Tensor, "B T"] | None = None
+    """0 on padding; None where the examples have none."""
 
 
 def example_from_sample(sample: Sample, scale: float) -> Example:
@@ -56,7 +72,16 @@ def example_from_sample(sample: Sample, scale: float) -> Example:
         advantages=sample.credit.advantages,
         weights=sample.credit.weights,
         scale=scale,
+        old_logprobs=sample.scores.old_logprobs,
+        ref_logprobs=sample.scores.ref_logprobs,
+        old_values=sample.scores.values,
+        returns=sample.credit.returns,
     )
+
+
+def has_weight(example: Example) -> bool:
+    """Whether a sequence can have a gradient in a loss that does not look at its advantages."""
+    return example.scale != 0 and bool(np.any(example.weights != 0))
 
 
 def bears_loss(example: Example) -> bool:
@@ -101,16 +126,24 @@ def collate(examples: Sequence[Example], *, pad_id: int, device: torch.device) -
     response_ids = torch.full((len(examples), response_width), pad_id)
     prompt_mask = torch.zeros(prompt_ids.shape, dtype=torch.bool)
     response_mask = torch.zeros(response_ids.shape, dtype=torch.bool)
-    advantages = torch.zeros(response_ids.shape)
-    weights = torch.zeros(response_ids.shape)
     for row, example in enumerate(examples):
         prompt_ids[row, prompt_width - len(example.prompt_ids) :] = torch.tensor(example.prompt_ids)
         prompt_mask[row, prompt_width - len(example.prompt_ids) :] = True
         length = len(example.response_ids)
         response_ids[row, :length] = torch.tensor(example.response_ids)
         response_mask[row, :length] = True
-        advantages[row, :length] = torch.from_numpy(example.advantages)
-        weights[row, :length] = torch.from_numpy(example.weights)
+
+    def padded(arrays: Sequence[Floats]) -> Float[Tensor, "B T"]:
+        tensor = torch.zeros(response_ids.shape)
+        for row, array in enumerate(arrays):
+            tensor[row, : len(array)] = torch.from_numpy(array)
+        return tensor.to(device)
+
+    def padded_if_known(arrays: Sequence[Floats | None]) -> Float[Tensor, "B T"] | None:
+        known = [array for array in arrays if array is not None]
+        assert len(known) in (0, len(arrays)), "all examples of a batch have it, or none"
+        return padded(known) if known else None
+
     return Batch(
         sequences=SequenceBatch(
             prompt_ids=prompt_ids.to(device),
@@ -118,7 +151,11 @@ def collate(examples: Sequence[Example], *, pad_id: int, device: torch.device) -
             response_ids=response_ids.to(device),
             response_mask=response_mask.to(device),
         ),
-        advantages=advantages.to(device),
-        weights=weights.to(device),
+        advantages=padded([example.advantages for example in examples]),
+        weights=padded([example.weights for example in examples]),
+        old_logprobs=padded_if_known([example.old_logprobs for example in examples]),
+        ref_logprobs=padded_if_known([example.ref_logprobs for example in examples]),
+        old_values=padded_if_known([example.old_values for example in examples]),
+        returns=padded_if_known([example.returns for example in examples]),
         scales=torch.tensor([example.scale for example in examples], dtype=torch.float32, device=device),
     )

@@ -1,14 +1,17 @@
 """Everything a run is made of, as frozen dataclasses: a `Recipe` is the configuration, the command line and the record."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, Literal, TypeVar
 
 from linewise.losses.aggregate import Aggregation
+from linewise.losses.options import KlLossOptions, RatioLevel, SurrogateOptions
 from linewise.policy.lora import LoraOptions
 from linewise.rollout.baselines import BaseProgram
 from linewise.rollout.buffer import BufferOptions
 from linewise.rollout.prompts import PromptOptions
 from linewise.types import CreditAssigner, Sampling
+from linewise.values.monte_carlo import MonteCarloOptions
 
 CreditT_co = TypeVar("CreditT_co", bound=CreditAssigner, covariant=True)
 
@@ -56,6 +59,63 @@ class UpdateOptions:
     """What per-token losses are divided by."""
     tokens_per_micro_batch: int = 4096
     """Padded tokens (prompt and response) in one forward and backward pass: the knob for memory."""
+    epochs: int = 1
+    """Passes over the drawn samples at each step."""
+    minibatches: int = 1
+    """Updates of each pass; each takes its share of the samples."""
+    surrogate: SurrogateOptions = SurrogateOptions(ratio_level=RatioLevel.NONE)
+    """Ratio level and clip of the policy loss; without a ratio it is REINFORCE."""
+    kl: KlLossOptions = KlLossOptions()
+    """Penalty for leaving the reference policy, in the loss."""
+    whiten: bool = False
+    """Advantages of the drawn samples to mean 0 and deviation 1, over all their tokens."""
+
+    def __post_init__(self) -> None:
+        """Refuses numbers of updates that leave samples unused."""
+        if self.epochs < 1 or not 1 <= self.minibatches <= self.samples_per_step:
+            raise ValueError(
+                f"update.epochs={self.epochs} must be at least 1, and update.minibatches={self.minibatches} between 1 and "
+                f"update.samples_per_step={self.samples_per_step}: each minibatch needs a sample."
+            )
+
+
+class CriticKind(StrEnum):
+    """Where the critic's scalar head sits."""
+
+    OWN = "own"
+    """On a backbone of its own, with its own optimiser."""
+    SHARED = "shared"
+    """On the policy's backbone, trained by the same updates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticOptions:
+    """The critic, for credit that needs values; without such credit there is none."""
+
+    kind: CriticKind = CriticKind.OWN
+    init: str | None = None
+    """Model that an own backbone and its head start from, such as a process reward model; None is the policy."""
+    rescale: bool = False
+    """Whether the initial head's score in [-1, 1] becomes a value in [0, 1]; for a process reward model."""
+    learning_rate: float = 1e-5
+    """Of an own backbone."""
+    weight_decay: float = 0.0
+    """Of an own backbone."""
+    clip: float | None = 0.2
+    """How far a value may move in one step before its loss stops pulling; None for plain squares."""
+    coef: float = 0.5
+    """Factor of the value loss beside the policy loss, for a shared backbone."""
+    warmup_steps: int = 0
+    """First steps in which the critic alone learns."""
+
+    def __post_init__(self) -> None:
+        """Refuses an initial model that a shared backbone would ignore."""
+        if self.kind is CriticKind.SHARED and (self.init is not None or self.rescale or self.warmup_steps):
+            raise ValueError(
+                f"critic.init={self.init}, critic.rescale={self.rescale} and critic.warmup_steps={self.warmup_steps} are "
+                "for an own backbone: a shared one is the policy's, and cannot learn without it. Drop them, or use "
+                "--critic.kind own."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +154,12 @@ class Recipe(Generic[CreditT_co]):
     buffer: BufferOptions = BufferOptions()
     supervised: SupervisedOptions = SupervisedOptions()
     update: UpdateOptions = UpdateOptions()
+    critic: CriticOptions = CriticOptions()
+    """V(s_t), built where the credit needs values."""
+    vines: MonteCarloOptions = MonteCarloOptions()
+    """Fresh completions of each line's state, where the credit reads line values."""
+    prm: str | None = None
+    """Folder of a process reward model that scores lines, for credit that needs line scores."""
     evaluation: EvaluationOptions = EvaluationOptions()
     lora: LoraOptions = LoraOptions()
     """Low-rank adapters instead of full fine-tuning."""
@@ -103,6 +169,8 @@ class Recipe(Generic[CreditT_co]):
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
     """Newest checkpoints that stay on disk."""
+    export_every: int = 0
+    """Steps between exports of the policy into `policies/`, in Hugging Face format; 0 for the last one alone."""
     workers: int | None = None
     """Processes that judge; None means one per core."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()

@@ -1,8 +1,9 @@
-"""One update of the weights: micro-batches, gradients, clipping, AdamW. It knows losses only as functions."""
+"""One update of a model's weights: micro-batches, gradients, clipping, AdamW. Forward passes and losses are functions to it."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -13,21 +14,31 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel
 
 from linewise.errors import NonFiniteLossError
-from linewise.policy.huggingface_logprobs import response_logprobs
+from linewise.policy.huggingface_logprobs import SequenceBatch
 from linewise.training.batch import Batch, Example, bears_loss, collate, plan_micro_batches
 from linewise.training.config import UpdateOptions
 
-LossFn = Callable[[Tensor, Batch], Tensor]
-"""(logprobs [B, T], batch) -> per-token loss [B, T]."""
+OutputsT = TypeVar("OutputsT")
+"""What a forward pass gives for the response tokens: log-probabilities, values."""
+
+
+def no_diagnostics(_outputs: object, _batch: Batch) -> dict[str, Tensor]:
+    """Nothing to report beside the loss."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossTerm:
+class LossTerm(Generic[OutputsT]):
     """Examples and the loss they are trained with."""
 
     name: str
-    loss: LossFn
+    loss: Callable[[OutputsT, Batch], Tensor]
+    """Per-token loss [B, T]."""
     examples: Sequence[Example]
+    keeps: Callable[[Example], bool] = bears_loss
+    """Whether a sequence can have a gradient; others are left out of the forward pass."""
+    diagnose: Callable[[OutputsT, Batch], dict[str, Tensor]] = no_diagnostics
+    """Name -> [B, T] numbers without gradient; their mean over the response tokens is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +53,8 @@ class UpdateMetrics:
     num_tokens: int
     """Tokens that went through the model, without padding."""
     num_micro_batches: int
-    entropy: float
-    """Mean entropy in nats of the policy at the trained tokens of the first term."""
+    diagnostics: dict[str, float]
+    """Means over response tokens of what the terms diagnose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +64,29 @@ class Accumulated:
     losses: dict[str, float]
     tokens: int
     micro_batches: int
-    entropy: float
+    diagnostics: dict[str, float]
+
+
+@dataclass
+class Mean:
+    """A running mean over tokens."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, mean: float, count: int) -> None:
+        """Take in `count` more tokens with that mean."""
+        self.total, self.count = self.total + mean * count, self.count + count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backward:
+    """What one forward and backward pass gave."""
+
+    loss: float
+    diagnostics: dict[str, float]
+    """Means over the response tokens."""
+    num_response_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +97,19 @@ class MicroBatch:
     examples: Sequence[Example]
 
 
-class Learner:
-    """The trained weights with their optimiser. `accumulate` computes gradients, `apply` uses them."""
+class Learner(Generic[OutputsT]):
+    """A trained model with its optimiser. `accumulate` computes gradients, `apply` uses them."""
 
     def __init__(
-        self, model: PreTrainedModel, options: UpdateOptions, *, pad_id: int, accelerator: Accelerator
+        self,
+        model: PreTrainedModel,
+        options: UpdateOptions,
+        *,
+        forward: Callable[[Any, SequenceBatch], OutputsT],
+        pad_id: int,
+        accelerator: Accelerator,
     ) -> None:
+        self.forward = forward
         self.options = options
         self.pad_id = pad_id
         self.accelerator = accelerator
@@ -92,7 +132,9 @@ class Learner:
         model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
         return model
 
-    def accumulate(self, terms: Sequence[LossTerm], progress: Callable[[int, int], None] | None = None) -> Accumulated:
+    def accumulate(
+        self, terms: Sequence[LossTerm[OutputsT]], progress: Callable[[int, int], None] | None = None
+    ) -> Accumulated:
         """Gradients of the sum of all terms into `.grad`; nothing else changes, so it can be abandoned.
 
         Raises NonFiniteLossError at the first micro-batch whose loss is not finite.
@@ -101,24 +143,27 @@ class Learner:
         self.optimiser.zero_grad()
         plan = self._plan(terms)
         losses = {term.name: 0.0 for term in terms}
-        entropies, tokens = [0.0, 0.0], 0
+        means: dict[str, Mean] = {}
+        tokens = 0
         for index, micro in enumerate(plan):
             batch = collate(micro.examples, pad_id=self.pad_id, device=self.accelerator.device)
             # Gradients cross processes once an update: at the last micro-batch, which every process has.
             if index < len(plan) - 1:
                 with self.accelerator.no_sync(self.model):
-                    loss, entropy = self._backward(batch, terms[micro.term])
+                    done = self._backward(batch, terms[micro.term])
             else:
-                loss, entropy = self._backward(batch, terms[micro.term])
-            losses[terms[micro.term].name] += loss
-            if micro.term == 0:
-                count = int(batch.sequences.response_mask.sum())
-                entropies = [entropies[0] + entropy * count, entropies[1] + count]
+                done = self._backward(batch, terms[micro.term])
+            losses[terms[micro.term].name] += done.loss
+            for name, mean in done.diagnostics.items():
+                means.setdefault(name, Mean()).add(mean, done.num_response_tokens)
             tokens += sum(example.length for example in micro.examples)
             if progress is not None:
                 progress(index + 1, len(plan))
         return Accumulated(
-            losses=losses, tokens=tokens, micro_batches=len(plan), entropy=entropies[0] / max(entropies[1], 1)
+            losses=losses,
+            tokens=tokens,
+            micro_batches=len(plan),
+            diagnostics={name: mean.total / mean.count for name, mean in means.items()},
         )
 
     def apply(self, accumulated: Accumulated) -> UpdateMetrics:
@@ -139,36 +184,45 @@ class Learner:
             learning_rate=rate,
             num_tokens=accumulated.tokens,
             num_micro_batches=accumulated.micro_batches,
-            entropy=accumulated.entropy,
+            diagnostics=accumulated.diagnostics,
         )
 
-    def _plan(self, terms: Sequence[LossTerm]) -> list[MicroBatch]:
+    def _plan(self, terms: Sequence[LossTerm[OutputsT]]) -> list[MicroBatch]:
         """Micro-batches of all terms; every process makes the same number, filling up with sequences of scale 0."""
         plan = [
             MicroBatch(term=index, examples=examples)
             for index, term in enumerate(terms)
             for examples in plan_micro_batches(
-                [example for example in term.examples if bears_loss(example)], self.options.tokens_per_micro_batch
+                [example for example in term.examples if term.keeps(example)], self.options.tokens_per_micro_batch
             )
         ]
         count = torch.tensor([len(plan)], device=self.accelerator.device)
         most = int(self.accelerator.gather(count).max())
         nothing = np.zeros(1, dtype=np.float32)
         idle = Example(
-            prompt_ids=(self.pad_id,), response_ids=(self.pad_id,), advantages=nothing, weights=nothing, scale=0.0
+            prompt_ids=(self.pad_id,),
+            response_ids=(self.pad_id,),
+            advantages=nothing,
+            weights=nothing,
+            scale=0.0,
+            old_logprobs=nothing,
+            ref_logprobs=nothing,
+            old_values=nothing,
+            returns=nothing,
         )
         return plan + [MicroBatch(term=0, examples=[idle])] * (most - len(plan))
 
-    def _backward(self, batch: Batch, term: LossTerm) -> tuple[float, float]:
+    def _backward(self, batch: Batch, term: LossTerm[OutputsT]) -> Backward:
         with self.accelerator.autocast():
-            output = response_logprobs(self.model, batch.sequences, with_entropy=True)
-        per_token = term.loss(output.logprobs, batch)
+            outputs = self.forward(self.model, batch.sequences)
+        per_token = term.loss(outputs, batch)
         assert per_token.shape == batch.weights.shape, "a loss returns one number per token"
         loss = (per_token.sum(dim=1) * batch.scales).sum()
         if not torch.isfinite(loss):
             raise NonFiniteLossError(f"the loss of the term '{term.name}' is {loss.item()}")
         # Distributed gradients are averaged over processes, while the scales already speak of the global step.
         self.accelerator.backward(loss * self.accelerator.num_processes)
-        assert output.entropy is not None
-        entropy = float(output.entropy[batch.sequences.response_mask].mean())
-        return float(loss.detach()), entropy
+        mask = batch.sequences.response_mask
+        with torch.no_grad():
+            diagnostics = {name: float(one[mask].mean()) for name, one in term.diagnose(outputs, batch).items()}
+        return Backward(loss=float(loss.detach()), diagnostics=diagnostics, num_response_tokens=int(mask.sum()))

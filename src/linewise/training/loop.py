@@ -5,29 +5,36 @@ It runs any `Recipe`; what distinguishes algorithms has been written into the cr
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from accelerate.utils import gather_object
 
 from linewise.errors import NonFiniteLossError
 from linewise.evaluation.evaluate import Evaluation, evaluate, merged
-from linewise.losses.aggregate import StepSize
 from linewise.rollout.buffer import Draw
 from linewise.rollout.records import sample_to_record
-from linewise.training.batch import Example
 from linewise.training.checkpoint import checkpoint_name, save_checkpoint
 from linewise.training.export import export_policy
 from linewise.training.interrupts import interrupts_deferred
-from linewise.training.learner import LossTerm
-from linewise.training.metrics import buffer_metrics, collection_metrics, update_metrics
+from linewise.training.learner import UpdateMetrics
+from linewise.training.metrics import (
+    buffer_metrics,
+    collection_metrics,
+    critic_metrics,
+    score_metrics,
+    update_metrics,
+    valuation_metrics,
+)
 from linewise.training.progress import Display
 from linewise.training.run_folder import write_text
-from linewise.training.seeds import derive_seed, stream, visit
+from linewise.training.seeds import derive_seed, stream
 from linewise.training.session import Session
 from linewise.training.state import RunState
-from linewise.training.step import Collector, policy_lengths, policy_term, supervised_term
+from linewise.training.step import Collector
+from linewise.training.update import Gradients, Minibatch, Updater
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,11 @@ class Trainer:
             tasks=session.tasks,
             policy=session.policy,
             judge=session.judge,
+            scorer=session.scorer,
             process_index=session.accelerator.process_index,
             num_processes=session.accelerator.num_processes,
         )
+        self.updater = Updater(session=session)
         self._started = time.perf_counter() - state.seconds
 
     def run(self) -> RunResult:
@@ -69,6 +78,8 @@ class Trainer:
                     self.evaluate(step=self.state.step)
                 if self.state.step % recipe.save_every == 0:
                     self.save()
+                if recipe.export_every and self.state.step % recipe.export_every == 0:
+                    self.export_policy(self.session.folder.policies / checkpoint_name(self.state.step))
             self.save()
             after = self.evaluate(step=recipe.steps)
         except KeyboardInterrupt:
@@ -78,7 +89,7 @@ class Trainer:
                     f"interrupted; checkpoint {path} written. Continue with --resume {self.session.folder.path}"
                 )
             raise
-        self.export_policy()
+        self.export_policy(self.session.folder.policy)
         return RunResult(state=self.state, before=before, after=after)
 
     def train_step(self) -> None:
@@ -92,50 +103,55 @@ class Trainer:
         draw = collected.state.buffer.draw(
             max(1, recipe.update.samples_per_step // accelerator.num_processes), stream(recipe.seed, "draw", state.step)
         )
-        terms = self.loss_terms(draw)
+        draw = replace(draw, samples=tuple(self.updater.whitened(draw.samples)))
         started = time.perf_counter()
+        first, *others = self.updater.minibatches(draw.samples, state.step)
+        # Until the first update a step can be abandoned. All of its updates, its state and its records go together.
+        gradients = self.gradients(first, draw)
+        with interrupts_deferred():
+            updates = [self.apply(gradients, draw)]
+            updates += [self.apply(self.gradients(other, draw), draw) for other in others]
+            session.policy.update_from(session.learner.unwrapped, version=state.step + 1)
+            seconds_train = time.perf_counter() - started
+            self.state = replace(
+                collected.state,
+                step=state.step + 1,
+                buffer=draw.rest,
+                seconds=time.perf_counter() - self._started,
+            )
+            metrics = {
+                **collection_metrics(collected.collections),
+                **valuation_metrics(collected.valuations),
+                **buffer_metrics(collected.state.buffer, draw, state.step),
+                **score_metrics(draw.samples),
+                **critic_metrics(draw.samples),
+                **update_metrics(updates),
+                "seconds/generate": sum(collection.seconds_generate for collection in collected.collections),
+                "seconds/judge": sum(collection.seconds_judge for collection in collected.collections),
+                "seconds/score": collected.seconds_score,
+                "seconds/credit": collected.seconds_credit,
+                "seconds/train": seconds_train,
+            }
+            self.record(metrics, draw)
+
+    def gradients(self, minibatch: Minibatch, draw: Draw) -> Gradients:
+        """The gradients of one update. A loss that is not finite ends the run, with the batch written down."""
+        terms = self.updater.terms(minibatch, self.state.step)
         try:
-            accumulated = session.learner.accumulate(terms, self._micro_batch_done)
-            with interrupts_deferred():
-                update = session.learner.apply(accumulated)
-                session.policy.update_from(session.learner.unwrapped, version=state.step + 1)
-                seconds_train = time.perf_counter() - started
-                self.state = replace(
-                    collected.state,
-                    step=state.step + 1,
-                    buffer=draw.rest,
-                    seconds=time.perf_counter() - self._started,
-                )
-                metrics = {
-                    **collection_metrics(collected.collections),
-                    **buffer_metrics(collected.state.buffer, draw, state.step),
-                    **update_metrics(update),
-                    "seconds/generate": sum(collection.seconds_generate for collection in collected.collections),
-                    "seconds/judge": sum(collection.seconds_judge for collection in collected.collections),
-                    "seconds/credit": collected.seconds_credit,
-                    "seconds/train": seconds_train,
-                }
-                self.record(metrics, draw)
+            return self.updater.accumulate(terms, self._micro_batch_done)
         except NonFiniteLossError as error:
             raise NonFiniteLossError(
-                f"{error}, at step {state.step + 1}. {self.save_failed_batch(terms, draw)}"
+                f"{error}, at step {self.state.step + 1}. {self.save_failed_batch(draw)}"
             ) from error
 
-    def loss_terms(self, draw: Draw) -> list[LossTerm]:
-        """The terms of one update: the drawn samples, and references where the recipe wants them."""
-        recipe, accelerator = self.session.recipe, self.session.accelerator
-        aggregation = recipe.update.aggregation
-        terms = [policy_term(draw.samples, aggregation, self._global_size(policy_lengths(draw.samples)))]
-        if recipe.supervised.references_per_step:
-            references: Sequence[Example] = visit(
-                self.session.references,
-                visit_index=self.state.step,
-                count=recipe.supervised.references_per_step,
-                seed=derive_seed(recipe.seed, "references"),
-            )[accelerator.process_index :: accelerator.num_processes]
-            size = self._global_size([len(reference.response_ids) for reference in references])
-            terms.append(supervised_term(references, aggregation, size, weight=recipe.supervised.weight))
-        return terms
+    def apply(self, gradients: Gradients, draw: Draw) -> dict[str, UpdateMetrics]:
+        """Use the gradients. A norm that is not finite ends the run, with the batch written down."""
+        try:
+            return self.updater.apply(gradients)
+        except NonFiniteLossError as error:
+            raise NonFiniteLossError(
+                f"{error}, at step {self.state.step + 1}. {self.save_failed_batch(draw)}"
+            ) from error
 
     def record(self, metrics: Mapping[str, float], draw: Draw) -> None:
         """Append the step to metrics.jsonl, its samples to rollouts.jsonl, and tell trackers and the display."""
@@ -189,12 +205,12 @@ class Trainer:
         )
         return str(path)
 
-    def export_policy(self) -> None:
+    def export_policy(self, folder: Path) -> None:
         """Write the policy in Hugging Face format, merged, with its tokeniser."""
         if self.session.accelerator.is_main_process:
-            export_policy(self.session.learner.unwrapped, self.session.policy.tokenizer, self.session.folder.policy)
+            export_policy(self.session.learner.unwrapped, self.session.policy.tokenizer, folder)
 
-    def save_failed_batch(self, terms: Sequence[LossTerm], draw: Draw) -> str:
+    def save_failed_batch(self, draw: Draw) -> str:
         """Write down the batch that met a NaN, for a person to look at; returns a sentence that names the file."""
         name = f"failed-batch-{self.session.accelerator.process_index}.json"
         path = self.session.folder.path / name
@@ -202,15 +218,14 @@ class Trainer:
             "step": self.state.step + 1,
             "samples": [sample_to_record(sample) for sample in draw.samples],
             "references": [
-                {"prompt_ids": example.prompt_ids, "response_ids": example.response_ids, "scale": example.scale}
-                for term in terms[1:]
-                for example in term.examples
+                {"prompt_ids": example.prompt_ids, "response_ids": example.response_ids}
+                for example in self.updater.references(self.state.step)
             ],
         }
         write_text(path, json.dumps(batch))
         return (
-            f"The batch is in {path}; the weights are those of step {self.state.step}. Look for a degenerate sample, "
-            "or lower --update.learning-rate."
+            f"The batch is in {path}; the last checkpoint is whole. Look for a degenerate sample, or lower "
+            "--update.learning-rate."
         )
 
     def _micro_batch_done(self, done: int, total: int) -> None:
@@ -218,16 +233,17 @@ class Trainer:
             self.display.stage("updating", total)
         self.display.advance(1)
 
-    def _global_size(self, lengths: Sequence[int]) -> StepSize:
-        """The size of the step over all processes."""
-        device = self.session.accelerator.device
-        local = torch.tensor([len(lengths), sum(lengths)], device=device)
-        total = self.session.accelerator.reduce(local, reduction="sum")
-        return StepSize(num_sequences=int(total[0]), num_tokens=int(total[1]))
-
     def _over_processes(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Sums of counts and losses, means of everything else."""
-        summed = ("tokens/", "loss/", "buffer/fill", "buffer/capacity", "rollout/judge_errors", "rollout/empty_groups")
+        summed = (
+            "tokens/",
+            "auxiliary/",
+            "loss/",
+            "buffer/fill",
+            "buffer/capacity",
+            "rollout/judge_errors",
+            "rollout/empty_groups",
+        )
         everyones: list[Mapping[str, float]] = gather_object([dict(metrics)])
         names = [name for name in metrics if all(name in one for one in everyones)]
         count = len(everyones)

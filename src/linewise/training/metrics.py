@@ -1,13 +1,15 @@
 """What a step is summarised by: flat names, one JSON object a step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from linewise.rollout.buffer import Buffer, Draw
 from linewise.rollout.collect import Collection
 from linewise.training.learner import UpdateMetrics
-from linewise.types import Rollout, Verdict
+from linewise.types import Floats, Rollout, Sample, Verdict
+from linewise.values.monte_carlo import Valuation
 
 Z_95 = 1.959964
 
@@ -40,6 +42,17 @@ def collection_metrics(collections: Sequence[Collection]) -> dict[str, float]:
     }
 
 
+def valuation_metrics(valuations: Sequence[Valuation]) -> dict[str, float]:
+    """What was sampled and judged for line values alone, and trained on by nobody."""
+    if not valuations:
+        return {}
+    return {
+        "auxiliary/programs": float(sum(one.num_programs for one in valuations)),
+        "auxiliary/verdicts": float(sum(one.num_verdicts for one in valuations)),
+        "tokens/auxiliary": float(sum(one.num_tokens for one in valuations)),
+    }
+
+
 def verdict_shares(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """`verdict/<kind>` -> share of programs; the shares sum to 1."""
     verdicts = [rollout.report.verdict for rollout in rollouts]
@@ -60,14 +73,67 @@ def buffer_metrics(buffer: Buffer, draw: Draw, version: int) -> dict[str, float]
     }
 
 
-def update_metrics(update: UpdateMetrics) -> dict[str, float]:
-    """Loss terms, gradient norm, learning rate and cost of an update."""
+def score_metrics(samples: Sequence[Sample]) -> dict[str, float]:
+    """What models said of the drawn samples, as means over their tokens; nothing for models that the run has not.
+
+    `logprobs/sampler_difference` is |log pi of the trainer - log pi of the sampler|, from precision and from an older
+    policy; it means little where sampling is not at temperature 1. `kl/ref` is k3 of KL(pi || ref).
+    `critic/explained_variance` is 1 - Var(returns - values) / Var(returns).
+    """
+    scores = [sample.scores for sample in samples]
+    old = _joined([one.old_logprobs for one in scores])
+    found: dict[str, float] = {}
+    if old is None:
+        return found
+    sampled = np.concatenate([sample.rollout.completion.logprobs for sample in samples])
+    found["logprobs/sampler_difference"] = float(np.abs(old - sampled).mean())
+    found["logprobs/sampler_difference_max"] = float(np.abs(old - sampled).max())
+    ref = _joined([one.ref_logprobs for one in scores])
+    if ref is not None:
+        found["kl/ref"] = float((np.expm1(ref - old) + old - ref).mean())
+    return found
+
+
+def critic_metrics(samples: Sequence[Sample]) -> dict[str, float]:
+    """How good the values were that advantages were made of; nothing without a critic."""
+    values = _joined([sample.scores.values for sample in samples])
+    returns = _joined([sample.credit.returns for sample in samples])
+    if values is None or returns is None:
+        return {}
+    spread = float(returns.var())
     return {
-        "loss/total": sum(update.losses.values()),
-        **{f"loss/{name}": value for name, value in update.losses.items()},
-        "grad_norm": update.grad_norm,
-        "learning_rate": update.learning_rate,
-        "entropy": update.entropy,
-        "tokens/trained": update.num_tokens,
-        "update/micro_batches": update.num_micro_batches,
+        "critic/value_mean": float(values.mean()),
+        "critic/return_mean": float(returns.mean()),
+        "critic/explained_variance": 1 - float((returns - values).var()) / spread if spread else 0.0,
     }
+
+
+def update_metrics(updates: Sequence[Mapping[str, UpdateMetrics]]) -> dict[str, float]:
+    """Loss terms, gradient norms, learning rates and cost of a step's updates: means over them, and sums of their cost."""
+    policy = [update["policy"] for update in updates if "policy" in update]
+    critic = [update["critic"] for update in updates if "critic" in update]
+    losses = [{name: value for update in both.values() for name, value in update.losses.items()} for both in updates]
+    return {
+        "loss/total": float(np.mean([sum(one.values()) for one in losses])),
+        **{f"loss/{name}": float(np.mean([one[name] for one in losses])) for name in losses[0]},
+        **_of_model(policy, ""),
+        **_of_model(critic, "critic/"),
+        "tokens/trained": sum(update.num_tokens for update in policy + critic),
+        "update/micro_batches": sum(update.num_micro_batches for update in policy + critic),
+    }
+
+
+def _of_model(updates: Sequence[UpdateMetrics], prefix: str) -> dict[str, float]:
+    if not updates:
+        return {}
+    names = updates[0].diagnostics.keys()
+    return {
+        f"{prefix}grad_norm": float(np.mean([update.grad_norm for update in updates])),
+        f"{prefix}learning_rate": updates[-1].learning_rate,
+        **{f"{prefix}{name}": float(np.mean([update.diagnostics[name] for update in updates])) for name in names},
+    }
+
+
+def _joined(arrays: Sequence[Floats | None]) -> npt.NDArray[np.float64] | None:
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known).astype(np.float64) if known and len(known) == len(arrays) else None

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "policy"
 
     @property
+    def policies(self) -> Path:
+        """The policy after some steps, one folder each, where the recipe exports it."""
+        return self.path / "policies"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object a step."""
         return self.path / "metrics.jsonl"

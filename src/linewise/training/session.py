@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import ProjectConfiguration
+from torch import Tensor
 
 from linewise.errors import RunError
 from linewise.judge import LocalJudge
@@ -18,10 +19,14 @@ from linewise.tasks import load_tasks, unique_tasks
 from linewise.training.batch import Example
 from linewise.training.config import AnyRecipe
 from linewise.training.learner import Learner
+from linewise.training.models import open_models
 from linewise.training.references import reference_example
 from linewise.training.run_folder import RunFolder
+from linewise.training.scoring import Scorer
 from linewise.training.seeds import derive_seed, subset
-from linewise.types import Task
+from linewise.types import Need, Task
+from linewise.values.critic import PolicyOutputs
+from linewise.values.monte_carlo import MonteCarloValues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,16 @@ class Session:
     policy: HuggingFacePolicy
     """The sampler, with its own copy of the weights."""
     judge: LocalJudge
-    learner: Learner
+    learner: Learner[PolicyOutputs]
+    critic: Learner[Tensor] | None
+    """A critic with a backbone of its own; None where there is none, or where it shares the policy's."""
+    scorer: Scorer
     accelerator: Accelerator
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether anything learns values."""
+        return Need.VALUES in self.recipe.credit.needs
 
     @property
     def tasks_by_id(self) -> Mapping[str, Task]:
@@ -61,7 +74,6 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
     )
     loaded = load_model(recipe.policy, lora=recipe.lora, device=accelerator.device)
     policy = HuggingFacePolicy(loaded.model, loaded.tokenizer)
-    learner = Learner(loaded.model, recipe.update, pad_id=loaded.tokenizer.pad_token_id, accelerator=accelerator)
     references = [
         reference_example(task, policy, recipe.collection.prompts) for task in tasks if task.reference is not None
     ]
@@ -73,6 +85,15 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
         )
     try:
         with LocalJudge(workers=recipe.workers) as judge:
+            line_values = MonteCarloValues(
+                policy=policy,
+                judge=judge,
+                options=recipe.vines,
+                sampling=recipe.collection.sampling,
+                prompts=recipe.collection.prompts,
+                seed=derive_seed(recipe.seed, "vines"),
+            )
+            models = open_models(recipe, loaded, accelerator, line_values=line_values)
             yield Session(
                 recipe=recipe,
                 folder=folder,
@@ -81,7 +102,9 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
                 references=references,
                 policy=policy,
                 judge=judge,
-                learner=learner,
+                learner=models.learner,
+                critic=models.critic,
+                scorer=models.scorer,
                 accelerator=accelerator,
             )
     finally:

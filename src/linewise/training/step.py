@@ -1,4 +1,4 @@
-"""One step, in separable parts: collect into the buffer, draw, build the loss terms, update."""
+"""The first half of a step: collect programs, let models score them, turn verdicts and scores into credit, fill the buffer."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from linewise.errors import RunError
-from linewise.losses.aggregate import Aggregation, StepSize, sequence_scales
-from linewise.losses.reinforce import reinforce
-from linewise.losses.sft import cross_entropy
 from linewise.rollout.baselines import BaseProgram, best_so_far
 from linewise.rollout.collect import Collection, collect
-from linewise.training.batch import Example, example_from_sample
 from linewise.training.config import AnyRecipe
-from linewise.training.learner import LossTerm
+from linewise.training.scoring import Scorer
 from linewise.training.seeds import derive_seed, visit
 from linewise.training.state import RunState
-from linewise.types import Group, Judge, Policy, Report, Sample, Sampling, ScoredGroup, Scores, Task
+from linewise.types import Judge, Policy, Report, Sample, Sampling, ScoredGroup, Task
+from linewise.values.monte_carlo import Valuation
 
 Progress = Callable[[int], None]
 
@@ -34,17 +31,21 @@ class Collected:
     collections: tuple[Collection, ...]
     visited: tuple[Task, ...]
     """Tasks of the collections, in order."""
+    valuations: tuple[Valuation, ...]
+    """What sampling for line values cost, where the credit reads them."""
+    seconds_score: float
     seconds_credit: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collector:
-    """Samples, judges and credits programs; it never touches the trained weights, so it could run elsewhere."""
+    """Samples, judges, scores and credits programs; it reads weights and never changes them."""
 
     recipe: AnyRecipe
     tasks: Sequence[Task]
     policy: Policy
     judge: Judge
+    scorer: Scorer
     process_index: int = 0
     num_processes: int = 1
 
@@ -55,14 +56,20 @@ class Collector:
         """
         collections: list[Collection] = []
         visited: list[Task] = []
-        seconds_credit = 0.0
+        seconds_score = seconds_credit = 0.0
+        valuations: list[Valuation] = []
         state = replace(state, buffer=state.buffer.drop_stale(self.policy.version))
         while not collections or not state.buffer.ready:
             tasks = self.tasks_of_round(state.rounds)
             collection = self.collect_round(state, tasks, progress)
             started = time.perf_counter()
-            samples = [sample for group in collection.groups for sample in credit_group(self.recipe, group)]
-            seconds_credit += time.perf_counter() - started
+            scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
+            between = time.perf_counter()
+            samples = [sample for group in scored.groups for sample in credit_group(self.recipe, group)]
+            seconds_score += between - started
+            seconds_credit += time.perf_counter() - between
+            if scored.valuation is not None:
+                valuations.append(scored.valuation)
             state = replace(
                 state,
                 rounds=state.rounds + 1,
@@ -78,7 +85,12 @@ class Collector:
                     "judge. Try one with `linewise judge`, or fewer --workers."
                 )
         return Collected(
-            state=state, collections=tuple(collections), visited=tuple(visited), seconds_credit=seconds_credit
+            state=state,
+            collections=tuple(collections),
+            visited=tuple(visited),
+            valuations=tuple(valuations),
+            seconds_score=seconds_score,
+            seconds_credit=seconds_credit,
         )
 
     def tasks_of_round(self, round_index: int) -> list[Task]:
@@ -122,40 +134,13 @@ class Collector:
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
 
 
-def credit_group(recipe: AnyRecipe, group: Group) -> list[Sample]:
+def credit_group(recipe: AnyRecipe, group: ScoredGroup) -> list[Sample]:
     """The samples of a group. Credit that is not finite, or of another length than the tokens, is a bug of the assigner."""
-    scores = tuple(Scores() for _ in group.rollouts)
-    credits = recipe.credit(ScoredGroup(**vars(group), scores=scores))
+    credits = recipe.credit(group)
     for rollout, credit in zip(group.rollouts, credits, strict=True):
         assert credit.advantages.shape == (len(rollout.completion.token_ids),), "one advantage for each token"
         assert np.isfinite(credit.advantages).all(), "advantages are finite"
-    return [Sample(rollout=rollout, credit=credit) for rollout, credit in zip(group.rollouts, credits, strict=True)]
-
-
-def policy_lengths(samples: Sequence[Sample]) -> list[int]:
-    """Number of loss-bearing tokens of each sample."""
-    return [int((sample.credit.weights != 0).sum()) for sample in samples]
-
-
-def policy_term(samples: Sequence[Sample], aggregation: Aggregation, step: StepSize) -> LossTerm:
-    """The policy-gradient term of the drawn samples; `step` is the size over all processes."""
-    scales = sequence_scales(aggregation, policy_lengths(samples), step)
-    return LossTerm(
-        name="policy",
-        loss=lambda logprobs, batch: reinforce(logprobs, batch.advantages, batch.weights),
-        examples=[example_from_sample(sample, float(scale)) for sample, scale in zip(samples, scales, strict=True)],
-    )
-
-
-def supervised_term(
-    references: Sequence[Example], aggregation: Aggregation, step: StepSize, *, weight: float
-) -> LossTerm:
-    """The cross-entropy term of the references; `step` is the size over all processes."""
-    scales = sequence_scales(aggregation, [len(reference.response_ids) for reference in references], step)
-    return LossTerm(
-        name="supervised",
-        loss=lambda logprobs, batch: cross_entropy(logprobs, batch.weights),
-        examples=[
-            replace(reference, scale=weight * float(scale)) for reference, scale in zip(references, scales, strict=True)
-        ],
-    )
+    return [
+        Sample(rollout=rollout, credit=credit, scores=scores)
+        for rollout, credit, scores in zip(group.rollouts, credits, group.scores, strict=True)
+    ]

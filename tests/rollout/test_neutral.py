@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewise.prm.neutral import neutral_lines
 from linewise.rollout.lines import line_starts
+from linewise.rollout.neutral import neutral_lines
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""The models of a run: the policy that learns, and the critic, the reference and the line judge that its recipe needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from linewise.errors import RunError
+from linewise.losses.options import RatioLevel
+from linewise.policy.huggingface_load import LoadedModel
+from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprobs
+from linewise.prm.score import LineScorer, load_scorer
+from linewise.training.config import AnyRecipe, CriticKind
+from linewise.training.learner import Learner
+from linewise.training.reference import frozen_copy, ref_logprobs
+from linewise.training.scoring import LineValuer, Scorer, TokenPass
+from linewise.types import Need
+from linewise.values.critic import (
+    PolicyOutputs,
+    add_value_head,
+    load_critic,
+    policy_and_value_outputs,
+    policy_outputs,
+    token_values,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """What learns, and what scores."""
+
+    learner: Learner[PolicyOutputs]
+    critic: Learner[Tensor] | None
+    scorer: Scorer
+
+
+def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator, *, line_values: LineValuer) -> Models:
+    """The models that a recipe needs, around the policy that was loaded; `line_values` is used where the credit reads them.
+
+    Raises RunError where the credit needs something that the recipe does not name, and PolicyError where a model cannot be
+    loaded or reads other tokens than the policy.
+    """
+    needs, pad_id = recipe.credit.needs, loaded.tokenizer.pad_token_id
+    check_needs(recipe)
+    with_values, shared = Need.VALUES in needs, recipe.critic.kind is CriticKind.SHARED
+    if with_values and shared:
+        add_value_head(loaded.model)
+    # The reference is copied before the optimiser sees the policy; adapters are switched off instead.
+    with_reference = Need.REF_LOGPROBS in needs or recipe.update.kl.coef != 0
+    reference = (loaded.model if recipe.lora.rank else frozen_copy(loaded.model)) if with_reference else None
+    learner: Learner[PolicyOutputs] = Learner(
+        loaded.model,
+        recipe.update,
+        forward=policy_and_value_outputs if with_values and shared else policy_outputs,
+        pad_id=pad_id,
+        accelerator=accelerator,
+    )
+    critic = open_critic(recipe, loaded, accelerator) if with_values and not shared else None
+
+    def scores_of(model: Any, forward: Callable[[Any, SequenceBatch], Tensor]) -> TokenPass:
+        def under_autocast(inner: Any, batch: SequenceBatch) -> Tensor:
+            with accelerator.autocast():
+                return forward(inner, batch)
+
+        # Without the wrappers of distributed training: processes make as many passes as their own programs need.
+        return TokenPass(
+            model=accelerator.unwrap_model(model),
+            forward=under_autocast,
+            pad_id=pad_id,
+            device=accelerator.device,
+            tokens_per_batch=recipe.update.tokens_per_micro_batch,
+        )
+
+    values = None
+    if with_values:
+        values = scores_of(learner.model, _head_values) if critic is None else scores_of(critic.model, token_values)
+    with_ratio = recipe.update.surrogate.ratio_level is not RatioLevel.NONE
+    return Models(
+        learner=learner,
+        critic=critic,
+        scorer=Scorer(
+            old_logprobs=scores_of(learner.model, _logprobs) if with_ratio or with_reference else None,
+            ref_logprobs=None if reference is None else scores_of(reference, ref_logprobs),
+            values=values,
+            line_values=line_values if Need.LINE_VALUES in needs else None,
+            line_scores=open_line_scorer(recipe, loaded) if Need.LINE_SCORES in needs else None,
+        ),
+    )
+
+
+def check_needs(recipe: AnyRecipe) -> None:
+    """Raises RunError where the credit needs a model that the recipe does not name."""
+    if Need.LINE_SCORES in recipe.credit.needs and recipe.prm is None:
+        raise RunError(
+            f"the credit {type(recipe.credit).__name__} reads line scores, and no process reward model is named. Give the "
+            "folder that `linewise prm train` wrote with --prm."
+        )
+
+
+def open_critic(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator) -> Learner[Tensor]:
+    """A critic with a backbone of its own, ready to learn."""
+    options = recipe.critic
+    critic = load_critic(
+        options.init or recipe.policy, rescale=options.rescale, device=accelerator.device, lora=recipe.lora
+    )
+    if critic.tokenizer.get_vocab() != loaded.tokenizer.get_vocab():
+        raise RunError(
+            f"the critic's model '{options.init}' has another tokeniser than the policy '{recipe.policy}', so it cannot read "
+            "the policy's tokens. Use a process reward model that was trained from a policy of the same family."
+        )
+    return Learner(
+        critic.model,
+        replace(recipe.update, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+        forward=token_values,
+        pad_id=loaded.tokenizer.pad_token_id,
+        accelerator=accelerator,
+    )
+
+
+def open_line_scorer(recipe: AnyRecipe, loaded: LoadedModel) -> LineScorer:
+    """The process reward model of the recipe."""
+    assert recipe.prm is not None
+    scorer = load_scorer(recipe.prm, device=loaded.model.device)
+    scorer.check_tokenizer(loaded.tokenizer)
+    return scorer
+
+
+def _logprobs(model: Any, batch: SequenceBatch) -> Tensor:
+    return response_logprobs(model, batch).logprobs
+
+
+def _head_values(model: Any, batch: SequenceBatch) -> Tensor:
+    values = policy_and_value_outputs(model, batch).values
+    assert values is not None
+    return values
