@@ -319,6 +319,12 @@ def test_tasks_that_hide_nothing_are_counted() -> None:
     assert (result.num_without_hidden, result.num_without_examples) == (1, 1)
 
 
+def test_tasks_without_any_example_are_refused() -> None:
+    search = sampler(Script(plain=[GOOD]), likes(""))
+    with pytest.raises(UserError, match="none of the 2 tasks has an example test"):
+        evaluate_critic_sampling(search, [task("a", HIDDEN), task("b", HIDDEN)], WordJudge(), seed=0)
+
+
 def test_a_task_that_loses_all_its_programs_stops_the_evaluation() -> None:
     search = sampler(Script(plain=["\n    fault"]), likes(""))
     with pytest.raises(UserError, match=r"every program of the task a: the worker is gone"):

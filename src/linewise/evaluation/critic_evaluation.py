@@ -59,8 +59,13 @@ def evaluate_critic_sampling(
     """Draw programs by `sampler`, which sees example tests alone, and run them against all tests.
 
     With `compare` as many plain programs are drawn. A program that the judge could not judge is left out and counted; a
-    task that loses all of its programs raises UserError.
+    task that loses all of its programs raises UserError, and so do tasks of which none has an example test.
     """
+    if not any(task.example_tests for task in tasks):
+        raise UserError(
+            f"none of the {len(tasks)} tasks has an example test, by which critic sampling chooses: mark tests as examples "
+            "(docs/task-format.md), take another set, or leave --strategy plain."
+        )
     drawn: list[Drawn] = []
     plain: list[tuple[Candidate, ...]] = []
     verdicts: Verdicts = {}
