@@ -344,8 +344,9 @@ class KlEstimator(StrEnum):
 
 
 class Need(StrEnum):
-    """What a credit assigner reads beside the group itself; models compute it, on request only."""
+    """What a credit assigner reads beside verdicts; models compute it, or the judge records it, on request only."""
 
+    EXECUTED_LINES = "executed_lines"
     REF_LOGPROBS = "ref_logprobs"
     VALUES = "values"
     LINE_SCORES = "line_scores"

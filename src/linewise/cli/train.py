@@ -1,5 +1,6 @@
 """`linewise train RECIPE`: start or resume a run."""
 
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,34 @@ from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError, did_you_mean
 from linewise.evaluation.evaluate import paired_difference
 from linewise.evaluation.report import write_report
+from linewise.recipes.grpo import cispo, dapo, dr_grpo, grpo, gspo
+from linewise.recipes.ppo import ppo
+from linewise.recipes.reinforce import reinforce, rloo
+from linewise.recipes.reinforce_plus_plus import reinforce_plus_plus, reinforce_plus_plus_baseline
 from linewise.recipes.rltf import rltf
+from linewise.recipes.stepcoder import stepcoder
+from linewise.recipes.suspiciousness import suspiciousness
+from linewise.recipes.vineppo import vineppo
 from linewise.training.config import AnyRecipe, CreditT_co, Recipe
 from linewise.training.records import recipe_from_record
 from linewise.training.run_folder import RunFolder
-from linewise.types import CreditAssigner
 
-RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {"rltf": rltf}
+RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
+    "rltf": rltf,
+    "ppo": ppo,
+    "reinforce": reinforce,
+    "rloo": rloo,
+    "grpo": grpo,
+    "dr-grpo": dr_grpo,
+    "dapo": dapo,
+    "gspo": gspo,
+    "cispo": cispo,
+    "reinforce++": reinforce_plus_plus,
+    "reinforce++-baseline": reinforce_plus_plus_baseline,
+    "vineppo": vineppo,
+    "stepcoder": stepcoder,
+    "suspiciousness": suspiciousness,
+}
 """What `linewise train` knows by name; the first line of a function's docstring is what it says of it."""
 
 
@@ -44,7 +66,7 @@ def main(arguments: list[str]) -> int:
     parsed = parse_arguments(name, rest, RECIPES[name]())
     if parsed.resume is not None:
         # The settings of the run take the place of the recipe's defaults; only what is typed anew overrides them.
-        parsed = parse_arguments(name, rest, saved_recipe(parsed.resume, type(parsed.recipe.credit)))
+        parsed = parse_arguments(name, rest, saved_recipe(parsed.resume, kind_of(RECIPES[name])))
     if parsed.out is None and parsed.resume is None:
         raise UserError("give --out FOLDER for a new run, or --resume FOLDER to continue one.")
     if parsed.out is not None and parsed.resume is not None:
@@ -54,7 +76,7 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """What `linewise train --help` prints."""
-    rows = "\n".join(f"  {name:<20}{first_line(recipe)}" for name, recipe in RECIPES.items())
+    rows = "\n".join(f"  {name:<22}{first_line(recipe)}" for name, recipe in RECIPES.items())
     return (
         "usage: linewise train RECIPE --out FOLDER [settings]\n"
         "       linewise train RECIPE --resume FOLDER\n\n"
@@ -74,7 +96,8 @@ def first_line(recipe: Callable[[], AnyRecipe]) -> str:
 def parse_arguments(name: str, arguments: list[str], defaults: AnyRecipe) -> TrainArguments[Any]:
     """The default settings with the command line's overrides."""
     # The type of the credit is what distinguishes recipes: its settings become flags of their own.
-    kind: Any = TrainArguments[type(defaults.credit)]  # type: ignore[misc]
+    (credit_type,) = typing.get_args(kind_of(RECIPES[name]))
+    kind: Any = TrainArguments[credit_type]  # type: ignore[valid-type]
     parsed: TrainArguments[Any] = tyro.cli(
         kind,
         prog=f"linewise train {name}",
@@ -86,9 +109,14 @@ def parse_arguments(name: str, arguments: list[str], defaults: AnyRecipe) -> Tra
     return parsed
 
 
-def saved_recipe(folder: Path, credit_type: type[CreditAssigner]) -> AnyRecipe:
+def kind_of(recipe: Callable[[], AnyRecipe]) -> Any:
+    """The type that a recipe says it returns, such as `Recipe[GRPO]`."""
+    return typing.get_type_hints(recipe)["return"]
+
+
+def saved_recipe(folder: Path, kind: Any) -> AnyRecipe:
     """The recipe of an existing run."""
-    return recipe_from_record(RunFolder(path=folder).read_config(), credit_type)
+    return recipe_from_record(RunFolder(path=folder).read_config(), kind)
 
 
 def run(arguments: TrainArguments[Any]) -> int:

@@ -64,8 +64,8 @@ class FGO(Generic[InnerT_co]):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the inner method needs."""
-        return self.inner.needs
+        """The lines that ran, and what the inner method needs."""
+        return self.inner.needs | {Need.EXECUTED_LINES}
 
     def __call__(self, group: ScoredGroup) -> list[Credit]:
         """The inner credits with their weights masked; all else is untouched."""

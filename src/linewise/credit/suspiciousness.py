@@ -110,7 +110,7 @@ class Suspiciousness(Generic[InnerT_co]):
     @property
     def needs(self) -> frozenset[Need]:
         """What the inner method needs; the lines come with the reports."""
-        return self.inner.needs
+        return self.inner.needs | {Need.EXECUTED_LINES}
 
     def __call__(self, group: ScoredGroup) -> list[Credit]:
         """A'_t of each program; the terms are `uniform`, `blame` and `praise`."""

@@ -30,6 +30,10 @@ class CollectionOptions:
     """How a task becomes a prompt."""
     base_program: BaseProgram = BaseProgram.BEST_SO_FAR
     """W_base, the program that rewards are compared with."""
+    dynamic_sampling: bool = False
+    """Whether tasks of which all programs pass, or none, are left out and others sampled in their place (DAPO)."""
+    max_rounds: int = 10
+    """Rounds of sampling in a step after which dynamic sampling makes do with what it has."""
 
 
 @dataclass(frozen=True, kw_only=True)

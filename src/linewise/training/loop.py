@@ -122,6 +122,7 @@ class Trainer:
             metrics = {
                 **collection_metrics(collected.collections),
                 **valuation_metrics(collected.valuations),
+                "rollout/groups_left_out": collected.num_left_out,
                 **buffer_metrics(collected.state.buffer, draw, state.step),
                 **score_metrics(draw.samples),
                 **critic_metrics(draw.samples),
@@ -243,6 +244,7 @@ class Trainer:
             "buffer/capacity",
             "rollout/judge_errors",
             "rollout/empty_groups",
+            "rollout/groups_left_out",
         )
         everyones: list[Mapping[str, float]] = gather_object([dict(metrics)])
         names = [name for name in metrics if all(name in one for one in everyones)]

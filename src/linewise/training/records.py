@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Literal, TypeVar
 
 from linewise.errors import RunError
-from linewise.training.config import AnyRecipe, CreditT_co, Recipe
+from linewise.training.config import AnyRecipe
 
 
 def recipe_to_record(recipe: AnyRecipe) -> dict[str, Any]:
@@ -17,37 +17,49 @@ def recipe_to_record(recipe: AnyRecipe) -> dict[str, Any]:
     return {"algorithm": type(recipe.credit).__name__, **json.loads(json.dumps(asdict(recipe)))}
 
 
-def recipe_from_record(record: Mapping[str, Any], credit_type: type[CreditT_co]) -> Recipe[CreditT_co]:
-    """The recipe of `recipe_to_record`. Raises RunError where the record is of another algorithm or has unknown settings."""
-    if record.get("algorithm") != credit_type.__name__:
-        raise RunError(f"this run's algorithm is {record.get('algorithm')}, not {credit_type.__name__}.")
+def recipe_from_record(record: Mapping[str, Any], kind: Any) -> AnyRecipe:
+    """The recipe of `recipe_to_record`; `kind` is its type, such as `Recipe[GRPO]` or `Recipe[FGO[PPO]]`.
+
+    Raises RunError where the record is of another algorithm or has unknown settings.
+    """
+    (credit_type,) = typing.get_args(kind)
+    name = (typing.get_origin(credit_type) or credit_type).__name__
+    if record.get("algorithm") != name:
+        raise RunError(f"this run's algorithm is {record.get('algorithm')}, not {name}.")
     settings = {name: value for name, value in record.items() if name != "algorithm"}
-    recipe: Recipe[CreditT_co] = _decode(Recipe, settings, credit_type)
+    recipe: AnyRecipe = _decode(kind, settings, {})
     return recipe
 
 
-def _decode(hint: Any, value: Any, credit_type: type) -> Any:
-    """The value of type `hint` that JSON wrote as `value`."""
+def _decode(hint: Any, value: Any, types_of: Mapping[TypeVar, Any]) -> Any:
+    """The value of type `hint` that JSON wrote as `value`; `types_of` says what a class's type variables stand for."""
     if isinstance(hint, TypeVar):
-        hint = credit_type
+        return _decode(types_of[hint], value, {})
     origin, parameters = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(origin) and isinstance(origin, type):
+        variables: tuple[TypeVar, ...] = getattr(origin, "__parameters__", ())
+        return _decode_fields(origin, value, dict(zip(variables, parameters, strict=True)))
     if is_dataclass(hint) and isinstance(hint, type):
-        hints = typing.get_type_hints(hint)
-        unknown = value.keys() - {field.name for field in fields(hint)}
-        if unknown:
-            raise RunError(
-                f"config.json has the unknown setting {sorted(unknown)[0]!r} in {hint.__name__}: it was written by another "
-                "version of Linewise. Resume with that version."
-            )
-        return hint(**{name: _decode(hints[name], item, credit_type) for name, item in value.items()})
+        return _decode_fields(hint, value, {})
     if origin in (typing.Union, types.UnionType):
         (inner,) = (parameter for parameter in parameters if parameter is not type(None))
-        return None if value is None else _decode(inner, value, credit_type)
+        return None if value is None else _decode(inner, value, types_of)
     if origin is tuple:
         hints_of_items = [parameters[0]] * len(value) if parameters[-1] is Ellipsis else parameters
-        return tuple(_decode(inner, item, credit_type) for inner, item in zip(hints_of_items, value, strict=True))
+        return tuple(_decode(inner, item, types_of) for inner, item in zip(hints_of_items, value, strict=True))
     if origin is Literal:
         return value
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
     return hint(value)
+
+
+def _decode_fields(kind: type, value: Mapping[str, Any], types_of: Mapping[TypeVar, Any]) -> Any:
+    hints = typing.get_type_hints(kind)
+    unknown = value.keys() - {field.name for field in fields(kind)}
+    if unknown:
+        raise RunError(
+            f"config.json has the unknown setting {sorted(unknown)[0]!r} in {kind.__name__}: it was written by another "
+            "version of Linewise. Resume with that version."
+        )
+    return kind(**{name: _decode(hints[name], item, types_of) for name, item in value.items()})

@@ -84,7 +84,7 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
             "--supervised.references-per-step 0."
         )
     try:
-        with LocalJudge(workers=recipe.workers) as judge:
+        with LocalJudge(workers=recipe.workers, record_lines=Need.EXECUTED_LINES in recipe.credit.needs) as judge:
             line_values = MonteCarloValues(
                 policy=policy,
                 judge=judge,

@@ -13,7 +13,7 @@ from linewise.training.config import AnyRecipe
 from linewise.training.scoring import Scorer
 from linewise.training.seeds import derive_seed, visit
 from linewise.training.state import RunState
-from linewise.types import Judge, Policy, Report, Sample, Sampling, ScoredGroup, Task
+from linewise.types import Group, Judge, Policy, Report, Sample, Sampling, ScoredGroup, Task
 from linewise.values.monte_carlo import Valuation
 
 Progress = Callable[[int], None]
@@ -29,8 +29,8 @@ class Collected:
     state: RunState
     """With the new samples in the buffer and the history brought up to date."""
     collections: tuple[Collection, ...]
-    visited: tuple[Task, ...]
-    """Tasks of the collections, in order."""
+    num_left_out: int
+    """Groups that dynamic sampling left out."""
     valuations: tuple[Valuation, ...]
     """What sampling for line values cost, where the credit reads them."""
     seconds_score: float
@@ -55,9 +55,9 @@ class Collector:
         Raises RunError where collection after collection yields nothing.
         """
         collections: list[Collection] = []
-        visited: list[Task] = []
         seconds_score = seconds_credit = 0.0
         valuations: list[Valuation] = []
+        num_left_out = 0
         state = replace(state, buffer=state.buffer.drop_stale(self.policy.version))
         while not collections or not state.buffer.ready:
             tasks = self.tasks_of_round(state.rounds)
@@ -65,7 +65,8 @@ class Collector:
             started = time.perf_counter()
             scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
             between = time.perf_counter()
-            samples = [sample for group in scored.groups for sample in credit_group(self.recipe, group)]
+            groups = [group for group in scored.groups if self.is_wanted(group)]
+            samples = [sample for group in groups for sample in credit_group(self.recipe, group)]
             seconds_score += between - started
             seconds_credit += time.perf_counter() - between
             if scored.valuation is not None:
@@ -78,20 +79,33 @@ class Collector:
                 history=best_so_far(state.history, collection.groups),
             )
             collections.append(collection)
-            visited.extend(tasks)
+            num_left_out += len(scored.groups) - len(groups)
+            if self.recipe.collection.dynamic_sampling and len(collections) == self.recipe.collection.max_rounds:
+                break
             if not any(collection.groups for collection in collections) and len(collections) >= MAX_EMPTY_ROUNDS:
                 raise RunError(
                     f"{len(collections)} collections in a row gave no usable sample: every program met a fault of the "
                     "judge. Try one with `linewise judge`, or fewer --workers."
                 )
+        if not state.buffer.entries:
+            raise RunError(
+                f"in {len(collections)} rounds of sampling no task had both passing and failing programs, so nothing is left "
+                "to learn from: the tasks are too hard or too easy. Choose others, sample more programs a task "
+                "(--collection.num-samples), or switch --collection.no-dynamic-sampling."
+            )
         return Collected(
             state=state,
+            num_left_out=num_left_out,
             collections=tuple(collections),
-            visited=tuple(visited),
             valuations=tuple(valuations),
             seconds_score=seconds_score,
             seconds_credit=seconds_credit,
         )
+
+    def is_wanted(self, group: Group) -> bool:
+        """Whether a group goes into the buffer. Dynamic sampling (DAPO, arXiv:2503.14476, eq. 11) wants mixed outcomes."""
+        outcomes = {rollout.report.passed for rollout in group.rollouts}
+        return len(outcomes) > 1 or not self.recipe.collection.dynamic_sampling
 
     def tasks_of_round(self, round_index: int) -> list[Task]:
         """This process's share of the tasks of one round."""

@@ -24,10 +24,13 @@ def policy_lengths(samples: Sequence[Sample]) -> list[int]:
 
 
 def policy_term(
-    samples: Sequence[Sample], options: UpdateOptions, critic: CriticOptions, step: StepSize
+    samples: Sequence[Sample], options: UpdateOptions, critic: CriticOptions, step: StepSize, *, max_length: int
 ) -> LossTerm[PolicyOutputs]:
-    """The policy-gradient term of some samples, with KL penalty and shared critic; `step` is the size over all processes."""
-    scales = sequence_scales(options.aggregation, policy_lengths(samples), step)
+    """The policy-gradient term of some samples, with KL penalty and shared critic.
+
+    `step` is the size over all processes, `max_length` the most tokens that are sampled.
+    """
+    scales = sequence_scales(options.aggregation, policy_lengths(samples), step, max_length=max_length)
     examples = [example_from_sample(sample, float(scale)) for sample, scale in zip(samples, scales, strict=True)]
     shared = critic.kind is CriticKind.SHARED and any(example.returns is not None for example in examples)
     return LossTerm(
@@ -84,10 +87,11 @@ def _value_loss(values: Tensor, batch: Batch, critic: CriticOptions) -> Tensor:
 
 
 def supervised_term(
-    references: Sequence[Example], aggregation: Aggregation, step: StepSize, *, weight: float
+    references: Sequence[Example], aggregation: Aggregation, step: StepSize, *, weight: float, max_length: int
 ) -> LossTerm[PolicyOutputs]:
     """The cross-entropy term of the references; `step` is the size over all processes."""
-    scales = sequence_scales(aggregation, [len(reference.response_ids) for reference in references], step)
+    lengths = [len(reference.response_ids) for reference in references]
+    scales = sequence_scales(aggregation, lengths, step, max_length=max_length)
     return LossTerm(
         name="supervised",
         loss=lambda outputs, batch: cross_entropy(outputs.logprobs, batch.weights),

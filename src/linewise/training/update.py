@@ -92,14 +92,16 @@ class Updater:
         """The loss terms of one update. While the critic warms up, the policy has none."""
         session = self.session
         recipe, aggregation = session.recipe, session.recipe.update.aggregation
+        longest = recipe.collection.sampling.max_new_tokens
         size = self.global_size(policy_lengths(minibatch.samples))
         value = [] if session.critic is None else [value_term(minibatch.samples, recipe.critic, size)]
         if session.has_critic and step < recipe.critic.warmup_steps:
             return Terms(policy=(), value=value)
-        policy = [policy_term(minibatch.samples, recipe.update, recipe.critic, size)]
+        policy = [policy_term(minibatch.samples, recipe.update, recipe.critic, size, max_length=longest)]
         if recipe.supervised.references_per_step:
-            sizes = self.global_size([len(reference.response_ids) for reference in minibatch.references])
-            policy.append(supervised_term(minibatch.references, aggregation, sizes, weight=recipe.supervised.weight))
+            references, weight = minibatch.references, recipe.supervised.weight
+            sizes = self.global_size([len(reference.response_ids) for reference in references])
+            policy.append(supervised_term(references, aggregation, sizes, weight=weight, max_length=longest))
         return Terms(policy=policy, value=value)
 
     def accumulate(self, terms: Terms, progress: Progress) -> Gradients:
