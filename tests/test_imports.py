@@ -125,7 +125,8 @@ SLIM_MODULES = (
         "linewise.prm.search",
         "linewise.prm.stepwise",
     ),
-    *("linewise.training.prm_options",),
+    *("linewise.policy.batches", "linewise.values", "linewise.values.classes", "linewise.values.programs"),
+    *("linewise.training.prm_options", "linewise.training.outcome_options", "linewise.training.outcome_metrics"),
     *("linewise.losses.aggregate", "linewise.training.config", "linewise.training.records"),
 )
 HELP = (
@@ -137,6 +138,8 @@ HELP = (
     ["tasks", "check", "--help"],
     ["judge", "--help"],
     ["eval", "--help"],
+    ["coderl", "--help"],
+    ["coderl", "critic", "--help"],
     ["train", "--help"],
     ["train", "rltf", "--help"],
     ["report", "--help"],

@@ -10,7 +10,8 @@ import torch
 from linewise.cli import eval as cli_eval
 from linewise.cli import prm_score, prm_train
 from linewise.errors import UserError
-from linewise.prm.model import load_prm, save_prm
+from linewise.policy.classifier import save_classifier
+from linewise.prm.model import load_prm
 from linewise.tasks.jsonl import dump_jsonl
 from linewise.types import CallTest, Task
 
@@ -31,7 +32,7 @@ def prm(tmp_path: Path) -> str:
     loaded = load_prm("tiny")
     with torch.no_grad():
         loaded.model.score.weight.normal_(std=0.05, generator=torch.Generator().manual_seed(0))
-    save_prm(loaded.model, loaded.tokenizer, tmp_path / "prm")
+    save_classifier(loaded.model, loaded.tokenizer, tmp_path / "prm")
     return str(tmp_path / "prm")
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from linewise.errors import UserError
 from linewise.policy import TokenBytes
+from linewise.policy.batches import plan_batches
 from linewise.policy.embedded import FOLDER, cache_folder
 from linewise.prm.dataset import (
     LinePlace,
@@ -18,7 +19,6 @@ from linewise.prm.dataset import (
     example_of,
     line_places,
     line_targets,
-    plan_batches,
     split_by_task,
 )
 from linewise.prm.labels import label_to_record, read_labels

@@ -15,10 +15,11 @@ from transformers import (
 )
 
 from linewise.errors import PolicyError
+from linewise.policy.classifier import Float32Head, check_architecture, save_classifier
 from linewise.policy.huggingface_forward import unwrap
 from linewise.policy.lora import LoraOptions
 from linewise.policy.tiny import VOCABULARY, tiny_causal, tiny_tokenizer
-from linewise.prm.model import ScalarHead, check_architecture, line_batch, line_scores, load_prm, save_prm
+from linewise.prm.model import PRM, line_batch, line_scores, load_prm
 
 SEQUENCES = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
 PLACES = [[1, 4], [1], [0, 1, 2]]
@@ -86,7 +87,7 @@ def test_the_saved_model_gives_equal_scores(tmp_path: Path, rank: int) -> None:
     scramble(loaded.model)
     before = scores_of(loaded.model, [0, 1, 2])
     weights = {name: value.clone() for name, value in loaded.model.state_dict().items()}
-    save_prm(loaded.model, loaded.tokenizer, tmp_path / "prm")
+    save_classifier(loaded.model, loaded.tokenizer, tmp_path / "prm")
     for name, value in loaded.model.state_dict().items():
         assert torch.equal(value, weights[name]), "saving leaves the trained model as it is"
 
@@ -109,7 +110,7 @@ def test_lora_trains_adapters_and_the_head_alone() -> None:
     }
     assert not any("score" in name for name in trainable if "lora_" in name), "the head gets no adapter of its own"
     assert sum("lora_" in name for name in trainable) == 2 * 7 * 3
-    assert isinstance(unwrap(model).score, ScalarHead)
+    assert isinstance(unwrap(model).score, Float32Head)
 
 
 def test_the_head_computes_in_float32_under_autocast() -> None:
@@ -145,7 +146,7 @@ def test_other_architectures(tmp_path: Path, kind: str) -> None:
     loaded = load_prm(str(tmp_path / "policy"), lora=LoraOptions(rank=2) if kind == "qwen2" else None)
     assert scores_of(loaded.model, [0]).tolist() == [0, 0]
     scramble(loaded.model)
-    save_prm(loaded.model, loaded.tokenizer, tmp_path / "prm")
+    save_classifier(loaded.model, loaded.tokenizer, tmp_path / "prm")
     again = load_prm(str(tmp_path / "prm"), trained=True)
     torch.testing.assert_close(
         scores_of(again.model, [0, 1, 2]), scores_of(loaded.model, [0, 1, 2]), atol=1e-4, rtol=1e-4
@@ -156,11 +157,11 @@ def test_what_cannot_be_a_process_reward_model_says_why(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="encoder-decoder"):
         load_prm("tiny-t5")
     with pytest.raises(PolicyError, match="no causal model"):
-        check_architecture("bert", BertConfig())
+        check_architecture("bert", BertConfig(), PRM)
     from transformers import GPTJConfig
 
     with pytest.raises(PolicyError, match="has no token classifier"):
-        check_architecture("gptj", GPTJConfig())
+        check_architecture("gptj", GPTJConfig(), PRM)
     with pytest.raises(PolicyError, match="without a trained head"):
         load_prm("tiny", trained=True)
     with pytest.raises(PolicyError, match="no config"):

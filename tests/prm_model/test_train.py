@@ -14,7 +14,8 @@ from linewise.policy.lora import LoraOptions
 from linewise.prm.dataset import Split, example_of
 from linewise.prm.model import load_prm
 from linewise.prm.score import load_scorer
-from linewise.training.prm import PrmTrainer, open_accelerator, step_line, train_prm
+from linewise.training.fit import open_accelerator
+from linewise.training.prm import PrmTrainer, step_line, train_prm
 from linewise.training.prm_options import PrmTrainOptions
 from linewise.training.progress import SilentDisplay
 from linewise.training.run_folder import RunFolder

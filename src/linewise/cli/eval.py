@@ -4,12 +4,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from linewise.cli.eval_critic import (
+    CriticSamplingArguments,
+    check_critic_sampling,
+    print_critic_sampling,
+    run_critic_sampling,
+    summary_of_critic_sampling,
+)
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
@@ -33,6 +41,7 @@ class EvalArguments:
       linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --k 1 8
       linewise eval --policy runs/first/policy --tasks mbpp@test --temperature 0.6 --out after.json
       linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --k 1 8 --rerank runs/prm/prm
+      linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --strategy critic-sampling --critic runs/critic/critic
       linewise eval --policy reference --tasks humaneval      (must be 1.000: checks tasks and judge without a model)
     """
 
@@ -61,6 +70,7 @@ class EvalArguments:
     """A trained process reward model (`linewise prm train`): also the pass rate of the program it ranks best."""
     rerank_by: LineAggregation = LineAggregation.MEAN
     """How the scores of a program's lines of code become one number."""
+    search: Annotated[CriticSamplingArguments, tyro.conf.arg(name="")] = CriticSamplingArguments()
     json: bool = False
     """Print one JSON object on standard output instead of a table."""
     out: Path | None = None
@@ -72,17 +82,40 @@ def main(arguments: list[str]) -> int:
     settings = tyro.cli(EvalArguments, prog="linewise eval", args=arguments, config=(tyro.conf.EnumChoicesFromValues,))
     check(settings)
     tasks = subset(load(settings.tasks), settings.limit, settings.seed)
+    if settings.search.strategy == "critic-sampling":
+        searched = run_critic_sampling(
+            settings.search,
+            make_policy(settings, tasks),
+            tasks,
+            num_samples=settings.num_samples,
+            sampling=sampling_of(settings),
+            prompts=settings.prompts,
+            seed=settings.seed,
+            workers=settings.workers,
+            name=settings.policy,
+        )
+        write(settings, searched.final)
+        if settings.json:
+            print(json.dumps(summary_of_critic_sampling(searched, settings.k)))
+        else:
+            print_critic_sampling(searched, settings.k)
+        return 0
     evaluation = run(settings, tasks)
-    if settings.out is not None:
-        try:
-            settings.out.write_text(evaluation.to_json())
-        except OSError as error:
-            raise StorageError(f"could not write {settings.out}: {error.strerror}. Choose another --out.") from error
+    write(settings, evaluation)
     if settings.json:
         print(json.dumps(summary(evaluation, settings.k)))
     else:
         print_table(evaluation, settings)
     return 0
+
+
+def write(settings: EvalArguments, evaluation: Evaluation) -> None:
+    """Write the evaluation where --out asks for it. Raises StorageError."""
+    if settings.out is not None:
+        try:
+            settings.out.write_text(evaluation.to_json())
+        except OSError as error:
+            raise StorageError(f"could not write {settings.out}: {error.strerror}. Choose another --out.") from error
 
 
 def check(settings: EvalArguments) -> None:
@@ -103,6 +136,7 @@ def check(settings: EvalArguments) -> None:
             f"--rerank chooses among samples of a model: give --num-samples 2 or more (it is {settings.num_samples}) and a "
             f"--policy that samples (it is {settings.policy})."
         )
+    check_critic_sampling(settings.search, samples=settings.policy not in ANSWERS, reranked=settings.rerank is not None)
     if settings.out is not None and not settings.out.parent.is_dir():
         raise UserError(f"--out {settings.out} lies in no folder that exists: make {settings.out.parent} first.")
 
@@ -121,8 +155,7 @@ def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
     ranker = None if settings.rerank is None else make_ranker(settings.rerank, settings.rerank_by, policy)
     # A scripted answer is a whole program, so its prompt must hold no part of one.
     prompts = PromptOptions(style=PromptStyle.BARE) if settings.policy in ANSWERS else settings.prompts
-    longest = 1 << 20 if settings.policy in ANSWERS else settings.max_new_tokens
-    sampling = Sampling(temperature=settings.temperature, top_p=settings.top_p, max_new_tokens=longest)
+    sampling = sampling_of(settings)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -144,6 +177,12 @@ def run(settings: EvalArguments, tasks: Sequence[Task]) -> Evaluation:
             progress=lambda count: progress.advance(bar, count),
             ranker=ranker,
         )
+
+
+def sampling_of(settings: EvalArguments) -> Sampling:
+    """How tokens are drawn; a scripted answer is never cut."""
+    longest = 1 << 20 if settings.policy in ANSWERS else settings.max_new_tokens
+    return Sampling(temperature=settings.temperature, top_p=settings.top_p, max_new_tokens=longest)
 
 
 def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:

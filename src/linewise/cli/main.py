@@ -13,6 +13,7 @@ COMMANDS = {
     "tasks": "list, show and check tasks",
     "report": "draw a run as one HTML page",
     "prm": "process reward model: label lines, train, score",
+    "coderl": "the outcome critic of CodeRL, for critic sampling",
 }
 """Each command lives in `linewise/cli/<command>.py`, whose `main(arguments) -> exit code` is called."""
 

@@ -1,8 +1,6 @@
 """`linewise prm SUBCOMMAND`: the process reward model, from labels to scores."""
 
-import importlib
-
-from linewise.errors import UserError, did_you_mean
+from linewise.cli.subcommands import overview, run_subcommand
 
 SUBCOMMANDS = {
     "label": "label the lines of a policy's own programs by completing their beginnings",
@@ -13,27 +11,18 @@ SUBCOMMANDS = {
 }
 """Each is `main(arguments) -> exit code` of `linewise/cli/prm_<subcommand>.py`."""
 
+EXAMPLE = """From a policy to a ranking of its programs:
+
+  linewise prm label --policy smollm2-135m --tasks starter@train --out labels.jsonl
+  linewise prm train --labels labels.jsonl --policy smollm2-135m --out runs/prm
+  linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --rerank runs/prm/prm"""
+
 
 def usage() -> str:
     """What `linewise prm --help` prints."""
-    rows = "\n".join(f"  {name:<8}{text}" for name, text in SUBCOMMANDS.items())
-    return (
-        f"usage: linewise prm SUBCOMMAND [options]\n\n{rows}\n\n"
-        "`linewise prm SUBCOMMAND --help` explains one. From a policy to a ranking of its programs:\n\n"
-        "  linewise prm label --policy smollm2-135m --tasks starter@train --out labels.jsonl\n"
-        "  linewise prm train --labels labels.jsonl --policy smollm2-135m --out runs/prm\n"
-        "  linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --rerank runs/prm/prm"
-    )
+    return overview("prm", SUBCOMMANDS, EXAMPLE)
 
 
 def main(arguments: list[str]) -> int:
     """Run one subcommand. Returns its exit code."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if arguments else 2
-    name, *rest = arguments
-    if name not in SUBCOMMANDS:
-        raise UserError(
-            f"unknown subcommand 'prm {name}'.{did_you_mean(name, SUBCOMMANDS)} There are: {', '.join(SUBCOMMANDS)}."
-        )
-    return int(importlib.import_module(f"linewise.cli.prm_{name}").main(rest))
+    return run_subcommand("prm", SUBCOMMANDS, usage(), arguments)

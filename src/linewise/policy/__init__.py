@@ -3,8 +3,10 @@
     names            resolve_policy: a name, a folder or a hub id -> what `from_pretrained` takes
     embedded         smollm2-135m, fetched from a wheel
     token_bytes      which bytes, and so which characters, each token writes
+    batches          sequences of similar length together
     scripted         answers written by hand, for tests
     tiny             random transformers of a few hundred thousand parameters, for tests
+    classifier       token classifiers on causal backbones, which judge programs (torch)
     huggingface*     sampling from, loading of and log-probabilities under Hugging Face models (torch)
 
 Shape legend: B batch, P padded prompt length, T response tokens, N selected positions, V vocabulary, R live rows.

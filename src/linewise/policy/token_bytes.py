@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from linewise.errors import PolicyError
+from linewise.types import Completion, Prompt, StopReason
 
 METASPACE = "\u2581"
 BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -184,3 +185,17 @@ def _byte_level(token: str) -> bytes:
 def _sentencepiece(piece: str, byte_fallback: bool) -> bytes:
     match = BYTE_PIECE.fullmatch(piece) if byte_fallback else None
     return bytes([int(match[1], 16)]) if match else piece.replace(METASPACE, " ").encode()
+
+
+def encode_answer(tokenizer: Any, prompt: Prompt, text: str) -> Completion:
+    """A text that was not sampled as the completion of a prompt; its log-probabilities are 0."""
+    token_ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    decoded = TokenBytes.from_tokenizer(tokenizer).decode_with_spans(token_ids)
+    return Completion(
+        prompt_ids=tuple(tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"]),
+        token_ids=token_ids,
+        logprobs=(0.0,) * len(token_ids),
+        char_spans=decoded.char_spans,
+        text=decoded.text,
+        stop_reason=StopReason.EOS,
+    )

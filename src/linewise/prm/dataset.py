@@ -5,9 +5,9 @@ offsets on the policy's own tokens. Deviation: where one token ends several line
 line after it), only its non-neutral lines keep their targets, for the token has one score and the statement needs it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,15 +16,15 @@ from linewise.rollout.lines import line_end_tokens
 from linewise.types import Completion, Program
 
 
-class HasTokens(Protocol):
-    """A sequence of tokens with whatever belongs to it."""
+class HasTask(Protocol):
+    """An example of some task."""
 
     @property
-    def token_ids(self) -> tuple[int, ...]:
-        """Prompt and completion."""
+    def task_id(self) -> str:
+        """The task that its program is for."""
 
 
-SequenceT = TypeVar("SequenceT", bound=HasTokens)
+ExampleT = TypeVar("ExampleT", bound=HasTask)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,11 @@ class PrmExample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class Split(Generic[ExampleT]):
     """Examples divided by task: no task is on both sides."""
 
-    train: tuple[PrmExample, ...]
-    held_out: tuple[PrmExample, ...]
+    train: tuple[ExampleT, ...]
+    held_out: tuple[ExampleT, ...]
 
 
 def line_places(completion: Completion, program: Program) -> tuple[LinePlace, ...]:
@@ -97,7 +97,7 @@ def example_of(labelled: LabelledProgram) -> PrmExample:
     )
 
 
-def split_by_task(examples: Sequence[PrmExample], *, held_out_share: float, seed: int) -> Split:
+def split_by_task(examples: Sequence[ExampleT], *, held_out_share: float, seed: int) -> Split[ExampleT]:
     """Hold out a share of the *tasks*, drawn by the seed: programs of one task are too alike to be on both sides.
 
     With two tasks or more at least one stands on either side. Example: 10 tasks and a share of 0.1 hold out 1 task.
@@ -110,18 +110,3 @@ def split_by_task(examples: Sequence[PrmExample], *, held_out_share: float, seed
         train=tuple(example for example in examples if example.task_id not in held_out),
         held_out=tuple(example for example in examples if example.task_id in held_out),
     )
-
-
-def plan_batches(sequences: Iterable[SequenceT], token_budget: int) -> list[list[SequenceT]]:
-    """Batches of at most `token_budget` padded tokens, similar lengths together, the longest first.
-
-    A longer sequence makes a batch of its own. Ties keep the given order, so the plan is a function of its arguments.
-    Example: lengths 3, 9, 4, 8 and a budget of 18 give [9, 8], [4, 3].
-    """
-    batches: list[list[SequenceT]] = []
-    for one in sorted(sequences, key=lambda one: -len(one.token_ids)):
-        if batches and len(batches[-1][0].token_ids) * (len(batches[-1]) + 1) <= token_budget:
-            batches[-1].append(one)
-        else:
-            batches.append([one])
-    return batches

@@ -7,15 +7,13 @@ from typing import Any
 
 import torch
 
-from linewise.errors import PolicyError
+from linewise.policy.batches import plan_batches
+from linewise.policy.classifier import TOKENS_PER_BATCH, check_context, check_same_tokens
 from linewise.policy.huggingface_load import render_chat
-from linewise.policy.token_bytes import TokenBytes
-from linewise.prm.dataset import LinePlace, line_places, plan_batches
-from linewise.prm.model import line_batch, line_scores, load_prm
-from linewise.types import Completion, LineScore, Program, Prompt, Rollout, StopReason
-
-TOKENS_PER_BATCH = 8192
-"""Padded tokens of one forward pass."""
+from linewise.policy.token_bytes import encode_answer
+from linewise.prm.dataset import LinePlace, line_places
+from linewise.prm.model import PRM, line_batch, line_scores, load_prm
+from linewise.types import Completion, LineScore, Program, Prompt, Rollout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class LineScorer:
             )
             for index, (completion, program) in enumerate(programs)
         ]
-        self._check_length(max((len(one.token_ids) for one in sequences), default=0))
+        check_context(self.model, max((len(one.token_ids) for one in sequences), default=0), PRM)
         for batch in plan_batches([one for one in sequences if one.places], self.tokens_per_batch):
             values = self._values(batch)
             for one in batch:
@@ -64,11 +62,7 @@ class LineScorer:
 
     def check_tokenizer(self, other: Any) -> None:
         """Raises PolicyError unless token ids of the other tokeniser mean the same to this model."""
-        if other.get_vocab() != self.tokenizer.get_vocab():
-            raise PolicyError(
-                "the policy and the process reward model have different tokenisers, so the model cannot read the "
-                "policy's tokens: train it from a policy of the same family (`linewise prm train --policy`)."
-            )
+        check_same_tokens(self.tokenizer, other, PRM)
 
     def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
         """The messages in the tokeniser's chat template, as the policy saw them; None without a template."""
@@ -76,17 +70,7 @@ class LineScorer:
 
     def encode(self, prompt: Prompt, text: str) -> Completion:
         """A text that was not sampled as the completion of a prompt; its log-probabilities are 0."""
-        prompt_ids = tuple(self.tokenizer(prompt.text, add_special_tokens=prompt.special_tokens)["input_ids"])
-        token_ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        decoded = TokenBytes.from_tokenizer(self.tokenizer).decode_with_spans(token_ids)
-        return Completion(
-            prompt_ids=prompt_ids,
-            token_ids=token_ids,
-            logprobs=(0.0,) * len(token_ids),
-            char_spans=decoded.char_spans,
-            text=decoded.text,
-            stop_reason=StopReason.EOS,
-        )
+        return encode_answer(self.tokenizer, prompt, text)
 
     def _values(self, batch: Sequence[_Sequence]) -> list[float]:
         padded = line_batch(
@@ -99,14 +83,6 @@ class LineScorer:
             scores = line_scores(self.model, padded).clamp(-1, 1)
         values: list[float] = scores.tolist()
         return values
-
-    def _check_length(self, length: int) -> None:
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        if limit is not None and length > limit:
-            raise PolicyError(
-                f"A prompt with its program has {length} tokens, beyond the process reward model's {limit} positions. "
-                "Score shorter programs, or train a model with a longer context."
-            )
 
 
 def load_scorer(folder: str | Path, *, device: str | torch.device = "cpu") -> LineScorer:

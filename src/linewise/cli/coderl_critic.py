@@ -1,0 +1,190 @@
+"""`linewise coderl critic`: an outcome critic from a policy's own programs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from linewise.cli.quiet import quiet_libraries
+from linewise.errors import StorageError, UserError
+from linewise.prm.journal import Journal
+from linewise.rollout.prompts import PromptOptions
+from linewise.tasks import load_tasks, unique_tasks
+from linewise.training.outcome_metrics import OutcomeMetrics
+from linewise.training.outcome_options import OutcomeTrainOptions
+from linewise.training.run_folder import RunFolder
+from linewise.training.seeds import subset
+from linewise.types import Sampling, Task
+from linewise.values.classes import OutcomeClass
+from linewise.values.programs import JudgedProgram, judged_to_record, read_judged
+
+if TYPE_CHECKING:
+    from linewise.policy.huggingface import HuggingFacePolicy
+
+TASKS_AT_ONCE = 16
+"""Tasks whose programs are sampled together, and lost together where a run is killed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticArguments:
+    """Train CodeRL's outcome critic: compile error, runtime error, failed or passed, from max-pooled token logits.
+
+    Programs are sampled from the policy and judged into OUT/programs.jsonl, with the tasks' references as passed; then
+    the critic is trained. The weights with the best held-out loss are in OUT/critic, an
+    `AutoModelForTokenClassification` with four labels. Run the same command again to go on after an interruption of the
+    sampling.
+
+    Examples:
+      linewise coderl critic --policy smollm2-135m --tasks starter@train --out runs/critic
+      linewise coderl critic --policy smollm2-135m --programs runs/critic/programs.jsonl --epochs 4 --out runs/critic-4
+    """
+
+    policy: str
+    """Whose programs the critic reads: embedded model, folder or hub id."""
+    tasks: tuple[str, ...] = ()
+    """Task sets, NAME[@SPLIT][:PATH]; use training splits, for the critic is trained on them."""
+    programs: Path | None = None
+    """The programs.jsonl of an earlier run of the same policy, instead of sampling."""
+    out: Path
+    """Folder of the new critic."""
+    num_samples: int = 20
+    """Programs sampled for each task (the paper: about 20)."""
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    max_new_tokens: int = 256
+    prompts: PromptOptions = PromptOptions()
+    """How a task becomes a prompt; critic sampling must use the same."""
+    limit: int | None = None
+    """Only this many tasks, drawn by the seed."""
+    workers: int | None = None
+    """Programs judged at the same time; none means one per core."""
+    options: Annotated[OutcomeTrainOptions, tyro.conf.arg(name="")] = OutcomeTrainOptions()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command. Returns 0; Ctrl-C gives 130 and keeps the programs and the best weights so far."""
+    settings = tyro.cli(
+        CriticArguments, prog="linewise coderl critic", args=arguments, config=(tyro.conf.EnumChoicesFromValues,)
+    )
+    check(settings)
+    # Imported here, so that --help and errors in settings need no torch.
+    from linewise.training.outcome import train_outcome_critic
+
+    quiet_libraries()
+    console = Console()
+    programs = sampled_programs(settings) if settings.programs is None else read_judged(settings.programs)
+    counts = Counter(one.outcome for one in programs if not one.reference)
+    told = ", ".join(f"{counts[outcome]} {outcome.words}" for outcome in OutcomeClass)
+    console.print(f"samples: {told}; {sum(one.reference for one in programs)} references", highlight=False)
+    result = train_outcome_critic(settings.options, programs, settings.out, policy=settings.policy, console=console)
+    print_metrics(result.metrics, console)
+    console.print(f"best of {result.num_steps} updates: {result.best_step}", highlight=False)
+    console.print(f"critic: {result.folder}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def check(settings: CriticArguments) -> None:
+    """Raises UserError for settings that could only fail after the sampling."""
+    if bool(settings.tasks) == (settings.programs is not None):
+        raise UserError(
+            "give either --tasks, to sample programs for, or --programs, a file of programs sampled before."
+        )
+    for name, value in {"--num-samples": settings.num_samples, "--limit": settings.limit}.items():
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}: give a number from 1 on.")
+    if RunFolder(path=settings.out).config.exists():
+        raise UserError(
+            f"{settings.out} holds a trained critic already: give another --out; --programs "
+            f"{settings.out / 'programs.jsonl'} trains anew from the same programs."
+        )
+    RunFolder(path=settings.out).check_free()
+
+
+def sampled_programs(settings: CriticArguments) -> list[JudgedProgram]:
+    """The programs of all tasks, those from before an interruption included, with a progress bar on standard error."""
+    tasks = subset(
+        unique_tasks(task for spec in settings.tasks for task in load_tasks(spec)),
+        settings.limit,
+        settings.options.seed,
+    )
+    try:
+        settings.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make {settings.out}: {error.strerror}. Choose another --out.") from error
+    file = settings.out / "programs.jsonl"
+    with Journal(file, fingerprint(settings)) as journal:
+        done = len(journal.blocks) * TASKS_AT_ONCE
+        if done < len(tasks):
+            sample(settings, tasks, journal)
+    return read_judged(file)
+
+
+def fingerprint(settings: CriticArguments) -> dict[str, Any]:
+    """What the programs depend on; a resumed run must have the same."""
+    record = asdict(settings)
+    kept = ("policy", "tasks", "num_samples", "temperature", "top_p", "max_new_tokens", "prompts", "limit")
+    return {name: record[name] for name in kept} | {"seed": settings.options.seed}
+
+
+def sample(settings: CriticArguments, tasks: Sequence[Task], journal: Journal) -> None:
+    """Sample and judge what the journal does not hold yet."""
+    from linewise.judge import LocalJudge
+    from linewise.training.outcome_programs import sample_programs
+
+    policy = load(settings.policy)
+    sampling = Sampling(temperature=settings.temperature, top_p=settings.top_p, max_new_tokens=settings.max_new_tokens)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        LocalJudge(workers=settings.workers) as judge,
+        Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress,
+    ):
+        first = len(journal.blocks) * TASKS_AT_ONCE
+        bar = progress.add_task(
+            "sampling", total=len(tasks) * settings.num_samples, completed=first * settings.num_samples
+        )
+        for begin in range(first, len(tasks), TASKS_AT_ONCE):
+            block = sample_programs(
+                policy,
+                judge,
+                tasks[begin : begin + TASKS_AT_ONCE],
+                num_samples=settings.num_samples,
+                sampling=sampling,
+                seed=settings.options.seed + begin,
+                prompts=settings.prompts,
+                progress=lambda count: progress.advance(bar, count),
+            )
+            tally: Mapping[str, Any] = {
+                "outcomes": dict(block.outcomes),
+                "num_tokens": block.num_tokens,
+                "num_faults": block.num_faults,
+            }
+            journal.finish_block(map(judged_to_record, block.programs), tally)
+
+
+def load(name: str) -> "HuggingFacePolicy":
+    """A policy by name, on the accelerator where there is one."""
+    import torch
+
+    from linewise.policy.huggingface import load_policy
+
+    return load_policy(name, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def print_metrics(metrics: OutcomeMetrics, console: Console) -> None:
+    """Held-out quality, each number beside what it must beat, and what is taken for what."""
+    table = Table("held-out samples", "critic", "to beat")
+    table.add_row("loss (nats)", f"{metrics.loss:.3f}", f"{metrics.loss_of_shares:.3f}")
+    table.add_row("accuracy", f"{metrics.accuracy:.3f}", f"{metrics.majority_accuracy:.3f}")
+    table.add_row("AUC passed against not", f"{metrics.auc:.3f}", "0.500")
+    console.print(table)
+    table = Table("true \\ said", *(outcome.words for outcome in OutcomeClass), "accuracy")
+    for outcome, row, share in zip(OutcomeClass, metrics.confusion, metrics.accuracy_of_class, strict=True):
+        table.add_row(outcome.words, *map(str, row), f"{share:.3f}" if sum(row) else "none held out")
+    console.print(table)
