@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linewise.cli.train import RECIPES
+from linewise.recipes.catalogue import RECIPES
 from linewise.rollout.buffer import BufferOptions
 from linewise.training.config import AnyRecipe, EvaluationOptions
 from linewise.training.run import train

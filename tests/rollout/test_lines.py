@@ -197,7 +197,8 @@ def check(completion: Completion, program: Program, *, lines_apart: bool = False
 @settings(STEADY, max_examples=60)
 @given(data=st.data())
 def test_any_text_of_a_real_tokenizer(writer: Writer, data: st.DataObject) -> None:
-    text = data.draw(TEXTS)
+    # The special token's own name is read as that token, which writes nothing.
+    text = data.draw(TEXTS.filter(lambda text: END not in text))
     completion = writer.write(text)
     assert completion.text == text
     assert completion.char_spans[-1] == (len(text), len(text)), "the end-of-sequence token writes nothing"

@@ -73,7 +73,12 @@ class Label:
 
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0."""
-    command = tyro.cli(Label, prog="linewise prm label", args=arguments, config=(tyro.conf.EnumChoicesFromValues,))
+    execute(tyro.cli(Label, prog="linewise prm label", args=arguments, config=(tyro.conf.EnumChoicesFromValues,)))
+    return 0
+
+
+def execute(command: Label) -> None:
+    """Label what is not labelled yet, and print what it came to. Raises UserError for settings that cannot work."""
     check(command)
     tasks = subset(
         unique_tasks(task for spec in command.tasks for task in load_tasks(spec)), command.limit, command.seed
@@ -82,7 +87,6 @@ def main(arguments: list[str]) -> int:
         run(command, tasks, journal)
         total = Tally.total(journal.blocks)
     print_summary(total, command)
-    return 0
 
 
 def check(command: Label) -> None:

@@ -1,7 +1,7 @@
 """`linewise train RECIPE`: start or resume a run."""
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic
@@ -9,39 +9,19 @@ from typing import Annotated, Any, Generic
 import tyro
 from rich.console import Console
 
+from linewise.cli import train_psgpo
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError, did_you_mean
 from linewise.evaluation.evaluate import paired_difference
 from linewise.evaluation.report import write_report
-from linewise.recipes.grpo import cispo, dapo, dr_grpo, grpo, gspo
-from linewise.recipes.ppo import ppo
-from linewise.recipes.reinforce import reinforce, rloo
-from linewise.recipes.reinforce_plus_plus import reinforce_plus_plus, reinforce_plus_plus_baseline
-from linewise.recipes.rltf import rltf
-from linewise.recipes.stepcoder import stepcoder
-from linewise.recipes.suspiciousness import suspiciousness
-from linewise.recipes.vineppo import vineppo
+from linewise.recipes.catalogue import RECIPES
+from linewise.recipes.psgpo import psgpo
 from linewise.training.config import AnyRecipe, CreditT_co, Recipe
 from linewise.training.records import recipe_from_record
 from linewise.training.run_folder import RunFolder
 
-RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
-    "rltf": rltf,
-    "ppo": ppo,
-    "reinforce": reinforce,
-    "rloo": rloo,
-    "grpo": grpo,
-    "dr-grpo": dr_grpo,
-    "dapo": dapo,
-    "gspo": gspo,
-    "cispo": cispo,
-    "reinforce++": reinforce_plus_plus,
-    "reinforce++-baseline": reinforce_plus_plus_baseline,
-    "vineppo": vineppo,
-    "stepcoder": stepcoder,
-    "suspiciousness": suspiciousness,
-}
-"""What `linewise train` knows by name; the first line of a function's docstring is what it says of it."""
+PHASED = {"psgpo": psgpo}
+"""Recipes of several phases, which have a command of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +41,11 @@ def main(arguments: list[str]) -> int:
         print(usage())
         return 0
     name, *rest = arguments
+    if name in PHASED:
+        return train_psgpo.main(rest)
     if name not in RECIPES:
-        raise UserError(f"unknown recipe '{name}'.{did_you_mean(name, RECIPES)} There are: {', '.join(RECIPES)}.")
+        names = [*RECIPES, *PHASED]
+        raise UserError(f"unknown recipe '{name}'.{did_you_mean(name, names)} There are: {', '.join(names)}.")
     parsed = parse_arguments(name, rest, RECIPES[name]())
     if parsed.resume is not None:
         # The settings of the run take the place of the recipe's defaults; only what is typed anew overrides them.
@@ -76,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """What `linewise train --help` prints."""
-    rows = "\n".join(f"  {name:<22}{first_line(recipe)}" for name, recipe in RECIPES.items())
+    rows = "\n".join(f"  {name:<22}{first_line(recipe)}" for name, recipe in {**RECIPES, **PHASED}.items())
     return (
         "usage: linewise train RECIPE --out FOLDER [settings]\n"
         "       linewise train RECIPE --resume FOLDER\n\n"
@@ -88,7 +71,7 @@ def usage() -> str:
     )
 
 
-def first_line(recipe: Callable[[], AnyRecipe]) -> str:
+def first_line(recipe: Callable[[], object]) -> str:
     """What a recipe is, in a line."""
     return (recipe.__doc__ or "").strip().partition("\n")[0]
 

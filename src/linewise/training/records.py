@@ -27,8 +27,13 @@ def recipe_from_record(record: Mapping[str, Any], kind: Any) -> AnyRecipe:
     if record.get("algorithm") != name:
         raise RunError(f"this run's algorithm is {record.get('algorithm')}, not {name}.")
     settings = {name: value for name, value in record.items() if name != "algorithm"}
-    recipe: AnyRecipe = _decode(kind, settings, {})
+    recipe: AnyRecipe = decode(kind, settings)
     return recipe
+
+
+def decode(kind: Any, record: Any) -> Any:
+    """The dataclass `kind` that `json.dumps(asdict(...))` wrote as `record`. Raises RunError for unknown settings."""
+    return _decode(kind, record, {})
 
 
 def _decode(hint: Any, value: Any, types_of: Mapping[TypeVar, Any]) -> Any:
