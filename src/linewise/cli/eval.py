@@ -21,7 +21,7 @@ from linewise.tasks.check import stub_source
 from linewise.training.seeds import subset
 from linewise.types import Policy, Sampling, Task
 
-DEFAULT_SPLITS = {"starter": "heldout", "starter-hard": "heldout"}
+DEFAULT_SPLITS = {"starter": "heldout", "starter-hard": "heldout", "arena": "heldout"}
 """Sets of which only this split is evaluated unless a split is named: the rest is for training."""
 
 
