@@ -125,7 +125,7 @@ SLIM_MODULES = (
         "linewise.prm.neutral",
         "linewise.prm.stepwise",
     ),
-    *("linewise.training.prm_options",),
+    *("linewise.training.prm_options", "linewise.training.pretrain_options"),
     *("linewise.losses.aggregate", "linewise.training.config", "linewise.training.records"),
 )
 HELP = (
@@ -139,6 +139,7 @@ HELP = (
     ["eval", "--help"],
     ["train", "--help"],
     ["train", "rltf", "--help"],
+    ["pretrain", "--help"],
     ["report", "--help"],
     ["prm", "--help"],
     ["prm", "label", "--help"],

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
@@ -39,7 +40,7 @@ class EvalArguments:
     policy: str
     """Embedded model, folder, hub id; or `reference` (each task's own) or `stub` (returns None)."""
     tasks: tuple[str, ...]
-    """Task sets, NAME[@SPLIT][:PATH]; `starter` means its held-out split."""
+    """Task sets, NAME[@SPLIT][:PATH]; `starter` and `arena` mean their held-out split."""
     num_samples: int = 1
     """Programs sampled for each task."""
     k: tuple[int, ...] = (1,)
@@ -161,6 +162,7 @@ def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
     from linewise.policy.huggingface import load_policy
 
     quiet_libraries()
+    ensure_policy(settings.policy)
     return load_policy(settings.policy, device="cuda" if torch.cuda.is_available() else "cpu")
 
 

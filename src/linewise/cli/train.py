@@ -7,6 +7,7 @@ from typing import Annotated, Generic
 import tyro
 from rich.console import Console
 
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.credit.rltf import RLTF
 from linewise.errors import UserError, did_you_mean
@@ -92,6 +93,7 @@ def run(arguments: TrainArguments[RLTF]) -> int:
     console = Console()
     folder = arguments.resume or arguments.out
     assert folder is not None
+    ensure_policy(arguments.recipe.policy)
     result = train(arguments.recipe, folder, resume=arguments.resume is not None, console=console)
     if not PartialState().is_main_process:
         return 0

@@ -4,6 +4,7 @@
     embedded         smollm2-135m, fetched from a wheel
     token_bytes      which bytes, and so which characters, each token writes
     scripted         answers written by hand, for tests
+    small            small models and code tokenisers to be pretrained from nothing (torch)
     tiny             random transformers of a few hundred thousand parameters, for tests
     huggingface*     sampling from, loading of and log-probabilities under Hugging Face models (torch)
 
