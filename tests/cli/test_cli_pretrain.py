@@ -6,14 +6,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from linewise.cli import pretrain as cli  # noqa: E402
-from linewise.cli.main import main  # noqa: E402
-from linewise.errors import PolicyError  # noqa: E402
-from linewise.policy.names import ARENA_FOLDER, arena_folder, resolve_policy  # noqa: E402
-from linewise.training.pretrain_options import ModelSize, PretrainOptions  # noqa: E402
+from linewise.cli import pretrain as cli
+from linewise.cli.main import main
+from linewise.errors import PolicyError
+from linewise.policy.names import ARENA_FOLDER, arena_folder, resolve_policy
+from linewise.training.pretrain_options import ModelSize, PretrainOptions
 
 TINY = ModelSize(hidden_size=32, intermediate_size=64, num_layers=1, num_heads=2, num_key_value_heads=1, vocabulary=300)
-FLAGS = "--steps 3 --programs-per-step 4 --model.hidden-size 32 --model.num-layers 1 --model.num-heads 2".split()
+FLAGS = ["--steps", "3", "--programs-per-step", "4", "--model.num-layers", "1", "--model.hidden-size", "24"]
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,19 @@ def test_the_cached_policy_is_built_once(
 
 
 def test_eval_builds_it(quick: list[PretrainOptions], capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--policy", "arena", "--tasks", "arena", "--limit", "2", "--max-new-tokens", "4", "--workers", "1", "--json"]
+    arguments = [
+        "--policy",
+        "arena",
+        "--tasks",
+        "arena",
+        "--limit",
+        "2",
+        "--max-new-tokens",
+        "4",
+        "--workers",
+        "1",
+        "--json",
+    ]
     assert main(["eval", *arguments]) == 0
     assert quick == [PretrainOptions()]
     captured = capsys.readouterr()

@@ -6,7 +6,9 @@ small = pytest.importorskip("linewise.policy.small")
 
 from linewise.policy.token_bytes import TokenBytes  # noqa: E402
 
-TEXTS = ["def f(numbers: list[int]) -> int:\n    total = 0\n    for x in numbers:\n        total += x\n    return total"] * 20
+TEXTS = [
+    "def f(numbers: list[int]) -> int:\n    total = 0\n    for x in numbers:\n        total += x\n    return total"
+] * 20
 
 
 @pytest.fixture(scope="module")

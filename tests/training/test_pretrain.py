@@ -67,12 +67,19 @@ def test_it_learns_and_the_same_seed_gives_the_same_model(tmp_path: Path) -> Non
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "one")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one")
     assert model.config.vocab_size == len(tokenizer) == 400
-    assert tokenizer("\n    return", add_special_tokens=False).input_ids[0] == encoded(tokenizer, [DRAFT])[0].response_ids[0]
+    assert (
+        tokenizer("\n    return", add_special_tokens=False).input_ids[0]
+        == encoded(tokenizer, [DRAFT])[0].response_ids[0]
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"steps": 0}, "--steps is 0"), ({"faults": -1.0}, "--faults is -1.0"), ({"programs_per_step": 0}, "--programs-per")],
+    [
+        ({"steps": 0}, "--steps is 0"),
+        ({"faults": -1.0}, "--faults is -1.0"),
+        ({"programs_per_step": 0}, "--programs-per"),
+    ],
 )
 def test_numbers_that_train_nothing_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
@@ -80,5 +87,5 @@ def test_numbers_that_train_nothing_are_refused(settings: dict[str, float], mess
 
 
 def test_a_vocabulary_smaller_than_the_bytes_is_refused() -> None:
-    with pytest.raises(UserError, match="--model.vocabulary is 100"):
+    with pytest.raises(UserError, match=r"--model\.vocabulary is 100"):
         PretrainOptions(model=ModelSize(vocabulary=100))

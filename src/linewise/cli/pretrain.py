@@ -37,7 +37,9 @@ def main(arguments: list[str]) -> int:
     console = Console()
     if settings.out is None:
         if settings.options != PretrainOptions():
-            raise UserError("without --out the policy 'arena' is built, which has the default settings; give --out FOLDER.")
+            raise UserError(
+                "without --out the policy 'arena' is built, which has the default settings; give --out FOLDER."
+            )
         if arena_folder().is_dir():
             console.print(f"{arena_folder()} is there already; `--policy {ARENA}` names it.", soft_wrap=True)
             return 0
@@ -61,7 +63,9 @@ def build_arena() -> Path:
 def ensure_policy(name: str) -> None:
     """Build the policy that a command is about to load, where it is one that is built here and is not there yet."""
     if name == ARENA and not arena_folder().is_dir():
-        Console(stderr=True).print(f"The policy '{ARENA}' is pretrained once, in some minutes, and kept in {arena_folder()}.")
+        Console(stderr=True).print(
+            f"The policy '{ARENA}' is pretrained once, in some minutes, and kept in {arena_folder()}."
+        )
         build_arena()
 
 

@@ -17,8 +17,9 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 def resolve_policy(name: str) -> str:
     """The folder or hub id of a policy.
 
-    `smollm2-135m` is the embedded model (fetched on first use), `arena` the small one that `linewise pretrain` makes, `tiny` and `tiny-t5` are random models of a few hundred
-    thousand parameters for tests, an existing folder is itself, and everything else is taken for a hub id.
+    `smollm2-135m` is the embedded model (fetched on first use), `arena` the small one that `linewise pretrain` makes,
+    `tiny` and `tiny-t5` are random models of a few hundred thousand parameters for tests, an existing folder is itself,
+    and everything else is taken for a hub id.
 
     Raises `PolicyError` where the name can be none of these, the embedded model cannot be fetched or `arena` has not been
     made yet, `StorageError` where the cache folder cannot be written.

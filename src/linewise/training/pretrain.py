@@ -70,7 +70,13 @@ def pretrain(options: PretrainOptions, out: Path, *, console: Console | None = N
     """
     keep_freed_memory()
     started = time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=console is None) as progress:
         bar = progress.add_task("pretraining", total=options.steps)
         seed = derive_seed(options.seed, "pretrain")
@@ -102,7 +108,11 @@ def updates(loaded: LoadedModel, options: PretrainOptions, seed: int) -> Iterato
     """All updates of the model, one after another."""
     model = loaded.model.train()
     optimiser = AdamW(
-        model.parameters(), lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay, fused=False
+        model.parameters(),
+        lr=options.learning_rate,
+        betas=options.betas,
+        weight_decay=options.weight_decay,
+        fused=False,
     )
     warmup = max(1, round(options.warmup_share * options.steps))
     schedule = LambdaLR(optimiser, lambda step: learning_rate_factor(step, warmup=warmup, steps=options.steps))

@@ -11,7 +11,7 @@ class ModelSize:
 
     hidden_size: int = 192
     intermediate_size: int = 512
-    num_layers: int = 4
+    num_layers: int = 3
     num_heads: int = 6
     num_key_value_heads: int = 2
     vocabulary: int = 768
@@ -22,13 +22,13 @@ class ModelSize:
 class PretrainOptions:
     """How the small policy of the arena is made. AdamW, a warm-up, then a cosine down to a tenth of the learning rate."""
 
-    steps: int = 600
+    steps: int = 700
     """Number of updates."""
-    programs_per_step: int = 48
+    programs_per_step: int = 16
     """Programs read for an update; none is read twice."""
     seed: int = 0
     """Names the corpus and the first weights. Same seed, same model (on one machine with one number of threads)."""
-    faults: float = 1.3
+    faults: float = 1.0
     """Scales the rates of all mistakes in the corpus; 0 makes every program right, and leaves RL little to do."""
     learning_rate: float = 3e-3
     weight_decay: float = 0.1

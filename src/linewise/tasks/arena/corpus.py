@@ -30,6 +30,8 @@ SYNONYMS = {
     "parts": ("parts", "pieces"),
 }
 """Names that a local variable may have."""
+RENAMED = 0.15
+"""How often a local variable gets one of them; a small model needs most of its training to keep to names that vary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def _renamed(variant: Variant, form: int, numbers: random.Random) -> ast.Functio
     for name in sorted(used & {*SYNONYMS} - {*variant.parameters}):
         other = numbers.choice(SYNONYMS[name])
         # Two variables must not become one.
-        if other not in used and other not in names.values():
+        if numbers.random() < RENAMED and other not in used and other not in names.values():
             names[name] = other
     renamed = _Renamed(names).visit(function)
     assert isinstance(renamed, ast.FunctionDef)

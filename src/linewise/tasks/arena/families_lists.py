@@ -31,9 +31,7 @@ def folds() -> Iterator[Variant]:
 
 
 def _fold_oracle(fold: Fold, transform: Transform, condition: Condition) -> Callable[[Numbers], int]:
-    return lambda numbers: reduce(
-        fold.combine, (transform.apply(x) for x in numbers if condition.holds(x)), fold.zero
-    )
+    return lambda numbers: reduce(fold.combine, (transform.apply(x) for x in numbers if condition.holds(x)), fold.zero)
 
 
 def _fold_bodies(fold: Fold, transform: Transform, condition: Condition) -> tuple[str, ...]:
@@ -111,12 +109,16 @@ def searches() -> Iterator[Variant]:
         plain = condition.code.format(x="numbers[index]")
         found = "index" if what else "number"
         order = "range(len(numbers))" if step == 1 else "range(len(numbers) - 1, -1, -1)"
-        bodies = [f"for index in {order}:\n    if {plain}:\n        return {'index' if what else 'numbers[index]'}\nreturn {none}"]
+        bodies = [
+            f"for index in {order}:\n    if {plain}:\n        return {'index' if what else 'numbers[index]'}\nreturn {none}"
+        ]
         if step == -1:
             pairs = "index, number in enumerate(numbers)" if what else "number in numbers"
             bodies.insert(0, f"found = {none}\nfor {pairs}:\n    if {test}:\n        found = {found}\nreturn found")
         elif what:
-            bodies.insert(0, f"for index, number in enumerate(numbers):\n    if {test}:\n        return index\nreturn {none}")
+            bodies.insert(
+                0, f"for index, number in enumerate(numbers):\n    if {test}:\n        return index\nreturn {none}"
+            )
         else:
             bodies.insert(0, f"for number in numbers:\n    if {test}:\n        return number\nreturn {none}")
         yield _variant(
@@ -223,7 +225,7 @@ def neighbours() -> Iterator[Variant]:
 
 
 def running() -> Iterator[Variant]:
-    """A running sum, product, maximum or minimum over the numbers that fulfil a condition."""
+    """A running sum, product or count of the numbers that fulfil a condition."""
     kinds = (
         ("sum", "sums", "total = 0\n", "total += number", lambda a, b: a + b, 0),
         ("product", "products", "total = 1\n", "total *= number", lambda a, b: a * b, 1),
@@ -251,7 +253,7 @@ def running() -> Iterator[Variant]:
 
 
 def rows() -> Iterator[Variant]:
-    """Something of every row of a table: a sum, a count, or its numbers."""
+    """A fold of every row of a table, or of the whole table."""
     for fold, transform, condition in product(FOLDS, ALL[:6], CONDITIONS):
         take = fold.update.format(e=transform.code.format(x="number"))
         test = condition.code.format(x="number")
@@ -307,12 +309,13 @@ def pairwise() -> Iterator[Variant]:
 
 
 def recursions() -> Iterator[Variant]:
-    """A fold of the last or of every second number, by recursion."""
+    """A fold of every second or third number, by recursion."""
     for (fold, skip), transform, condition in product(product(FOLDS, (2, 3)), ALL[:7], CONDITIONS):
         made, test = transform.code.format(x="numbers[0]"), condition.code.format(x="numbers[0]")
         name = identifier(fold.slug, transform.slug, condition.slug, f"every_{skip}")
         sign = fold.update[len("total ")]
         every = "second" if skip == 2 else "third"
+        one = _fold_oracle(fold, transform, condition)
         yield _variant(
             "recursion",
             topic="recursion",
@@ -324,7 +327,7 @@ def recursions() -> Iterator[Variant]:
                 f"if len(numbers) == 0:\n    return {fold.start}\nhead = {fold.start}\nif {test}:\n    head = {made}\n"
                 f"return head {sign} {name}(numbers[{skip}:])",
             ),
-            oracle=lambda numbers, one=_fold_oracle(fold, transform, condition), skip=skip: one(numbers[::skip]),
+            oracle=lambda numbers, one=one, skip=skip: one(numbers[::skip]),
         )
 
 
@@ -338,6 +341,7 @@ def ranges() -> Iterator[Variant]:
         take = fold.update.format(e=transform.code.format(x="number"))
         test, negated = condition.code.format(x="number"), condition.negated.format(x="number")
         start = f"total = {fold.start}\n"
+        one = _fold_oracle(fold, transform, condition)
         yield _variant(
             "range",
             topic="loops",
@@ -350,7 +354,7 @@ def ranges() -> Iterator[Variant]:
                 f"{start}number = low\nwhile number <= high:\n    if {test}:\n        {take}\n    number += 1\nreturn total",
                 f"{start}for number in range(low, high + 1):\n    if {negated}:\n        continue\n    {take}\nreturn total",
             ),
-            oracle=lambda low, high, one=_fold_oracle(fold, transform, condition): one(list(range(low, high + 1))),
+            oracle=lambda low, high, one=one: one(list(range(low, high + 1))),
         )
 
 

@@ -75,7 +75,9 @@ def letter_places() -> Iterator[Variant]:
         ("last", "the last position of the {} in text, or -1", "found = -1\n", "found = index", "found"),
         ("sum_positions", "the sum of the positions of the {} in text", "total = 0\n", "total += index", "total"),
     )
-    for (slug, words, start, take, result), first, second in product(kinds, (None, *LETTER_CONDITIONS), LETTER_CONDITIONS):
+    for (slug, words, start, take, result), first, second in product(
+        kinds, (None, *LETTER_CONDITIONS), LETTER_CONDITIONS
+    ):
         if first is second or (first is not None and LETTER_CONDITIONS.index(first) > LETTER_CONDITIONS.index(second)):
             continue
         both = [second] if first is None else [first, second]
@@ -171,8 +173,12 @@ def dictionaries() -> Iterator[Variant]:
         ("first_letter", "its first letter", "result[word] = word[0]", lambda ws, w: w[0]),
         ("last_letter", "its last letter", "result[word] = word[-1]", lambda ws, w: w[-1]),
         ("reverse", "its reverse", "result[word] = word[::-1]", lambda ws, w: w[::-1]),
-        ("vowels", "its number of vowels", "result[word] = sum((char in 'aeiou' for char in word))",
-         lambda ws, w: sum(x in "aeiou" for x in w)),
+        (
+            "vowels",
+            "its number of vowels",
+            "result[word] = sum((char in 'aeiou' for char in word))",
+            lambda ws, w: sum(x in "aeiou" for x in w),
+        ),
     )
     for (slug, words, take, value), condition in product(kinds, WORD_CONDITIONS):
         test, negated = condition.code.format(x="word"), condition.negated.format(x="word")
@@ -203,8 +209,14 @@ def tables() -> Iterator[Variant]:
         what = condition.of("keys" if by_key else "values")
         for slug, words, start, take, result, returns in (
             ("sum", f"the sum of {transform.of('the values')}", "total = 0\n", f"total += {made}", "total", "int"),
-            ("table", f"a dictionary with {transform.of('the values')}", "result = {}\n", f"result[key] = {made}",
-             "result", "dict[str, int]"),
+            (
+                "table",
+                f"a dictionary with {transform.of('the values')}",
+                "result = {}\n",
+                f"result[key] = {made}",
+                "result",
+                "dict[str, int]",
+            ),
         ):
             yield _variant(
                 f"{slug}-of-table",
@@ -279,8 +291,13 @@ def branches() -> Iterator[Variant]:
 def _single(transform: Transform) -> str:
     """What is made of one number n: `the square of n`."""
     words = transform.words.replace(" each of", "")
-    singular = {"the squares of": "the square of", "the cubes of": "the cube of", "the negatives of": "the negative of",
-                "the rounded down halves of": "the rounded down half of", "the absolute values of": "the absolute value of"}
+    singular = {
+        "the squares of": "the square of",
+        "the cubes of": "the cube of",
+        "the negatives of": "the negative of",
+        "the rounded down halves of": "the rounded down half of",
+        "the absolute values of": "the absolute value of",
+    }
     return f"{singular.get(words, words)} n".strip()
 
 

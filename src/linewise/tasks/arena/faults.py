@@ -139,12 +139,11 @@ class Faults(ast.NodeTransformer):
 
 
 def _is_guard(statement: ast.stmt) -> bool:
-    """Whether a statement answers for an empty list: `if not chosen: return 0`."""
-    return isinstance(statement, ast.If) and isinstance(statement.test, ast.UnaryOp | ast.Constant) or (
-        isinstance(statement, ast.If)
-        and isinstance(statement.test, ast.Compare)
-        and isinstance(statement.test.ops[0], ast.Is)
-    )
+    """Whether a statement answers for an empty list: `if not chosen: return 0`, or `if best is None: ...`."""
+    if not isinstance(statement, ast.If):
+        return False
+    test = statement.test
+    return isinstance(test, ast.UnaryOp) or (isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is))
 
 
 def with_faults(function: ast.FunctionDef, random_numbers: random.Random, amount: float) -> str:

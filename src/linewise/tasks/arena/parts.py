@@ -71,7 +71,9 @@ class Fold:
         return f"{self.words} {what}"
 
 
-def _compared(slug: str, words: str, operator: str, opposite: str, holds: Callable[[int, int], bool], k: int) -> Condition:
+def _compared(
+    slug: str, words: str, operator: str, opposite: str, holds: Callable[[int, int], bool], k: int
+) -> Condition:
     return Condition(
         slug=f"{slug}_{k}",
         phrase=f"{{noun}} {words} {k}",
@@ -84,7 +86,9 @@ def _compared(slug: str, words: str, operator: str, opposite: str, holds: Callab
 EVEN = Condition(
     slug="even", phrase="even {noun}", code="{x} % 2 == 0", negated="{x} % 2 != 0", holds=lambda x: x % 2 == 0
 )
-ODD = Condition(slug="odd", phrase="odd {noun}", code="{x} % 2 == 1", negated="{x} % 2 != 1", holds=lambda x: x % 2 == 1)
+ODD = Condition(
+    slug="odd", phrase="odd {noun}", code="{x} % 2 == 1", negated="{x} % 2 != 1", holds=lambda x: x % 2 == 1
+)
 POSITIVE = Condition(
     slug="positive", phrase="positive {noun}", code="{x} > 0", negated="{x} <= 0", holds=lambda x: x > 0
 )
@@ -104,12 +108,12 @@ def below(k: int) -> Condition:
 
 
 def at_least(k: int) -> Condition:
-    """k or more."""
+    """Not less than k."""
     return _compared("from", "of at least", ">=", "<", lambda x, k: x >= k, k)
 
 
 def at_most(k: int) -> Condition:
-    """k or less."""
+    """Not greater than k."""
     return _compared("up_to", "of at most", "<=", ">", lambda x, k: x <= k, k)
 
 

@@ -99,8 +99,10 @@ class Variant:
     def is_telling(self) -> bool:
         """Whether neither a constant nor an argument handed back comes near to passing its tests."""
         expected = self.expected()
-        handed = [sum(repr(given[place]) == right for given, right in zip(self.inputs, expected, strict=True))
-                  for place in range(len(self.parameters))]
+        handed = [
+            sum(repr(given[place]) == right for given, right in zip(self.inputs, expected, strict=True))
+            for place in range(len(self.parameters))
+        ]
         commonest = max(expected.count(value) for value in expected)
         return commonest <= 0.8 * len(expected) and max(handed) <= 0.8 * len(expected)
 
