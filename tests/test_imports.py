@@ -127,6 +127,7 @@ SLIM_MODULES = (
     ),
     *("linewise.policy.batches", "linewise.values", "linewise.values.classes", "linewise.values.programs"),
     *("linewise.training.prm_options", "linewise.training.outcome_options", "linewise.training.outcome_metrics"),
+    *("linewise.training.pretrain_options",),
     *("linewise.losses.aggregate", "linewise.training.config", "linewise.training.records"),
 )
 HELP = (
@@ -142,6 +143,9 @@ HELP = (
     ["coderl", "critic", "--help"],
     ["train", "--help"],
     ["train", "rltf", "--help"],
+    ["train", "stepcoder", "--help"],
+    ["train", "psgpo", "--help"],
+    ["pretrain", "--help"],
     ["report", "--help"],
     ["prm", "--help"],
     ["prm", "label", "--help"],

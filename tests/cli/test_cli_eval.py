@@ -135,7 +135,7 @@ def test_k_larger_than_the_samples(file: str, capsys: pytest.CaptureFixture[str]
 def test_an_unknown_task_set(capsys: pytest.CaptureFixture[str]) -> None:
     message = error_of(capsys, "--policy", "stub", "--tasks", "startr")
     assert "unknown task set 'startr' in 'startr'. Did you mean 'starter'?" in message
-    assert "starter, starter-hard, mbpp, odex, humaneval" in message
+    assert "starter, starter-hard, arena, mbpp, odex, humaneval" in message
     assert "Did you mean 'heldout'?" in error_of(capsys, "--policy", "stub", "--tasks", "starter@held")
 
 

@@ -34,7 +34,7 @@ def test_help_names_every_command(flag: str, capsys: pytest.CaptureFixture[str])
     assert captured.out == usage() + "\n"
     assert captured.err == ""
     for name, text in COMMANDS.items():
-        assert f"  {name:<8}{text}\n" in captured.out
+        assert f"  {name:<10}{text}\n" in captured.out
     assert "linewise COMMAND [options]" in captured.out
 
 

@@ -49,6 +49,7 @@ def test_list_sets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     assert list(rows) == [
         "starter",
         "starter-hard",
+        "arena",
         "mbpp",
         "odex",
         "humaneval",

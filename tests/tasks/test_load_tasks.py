@@ -42,7 +42,7 @@ def test_starter() -> None:
     [
         (
             "mbppp",
-            r"unknown task set 'mbppp'.* Did you mean 'mbpp'\? There are: starter, starter-hard, mbpp, ",
+            r"unknown task set 'mbppp'.* Did you mean 'mbpp'\? There are: starter, starter-hard, arena, mbpp, ",
         ),
         ("", "unknown task set ''"),
         # A wrong split is said before anything is fetched.
@@ -60,7 +60,7 @@ def test_faults(spec: str, message: str) -> None:
 
 
 def test_available_sets_names_what_load_tasks_takes() -> None:
-    names = "starter starter-hard mbpp odex humaneval leetcode apps quixbugs jsonl"
+    names = "starter starter-hard arena mbpp odex humaneval leetcode apps quixbugs jsonl"
     assert [known.name for known in available_sets()] == names.split()
 
 

@@ -18,6 +18,7 @@ from linewise.cli.eval_critic import (
     run_critic_sampling,
     summary_of_critic_sampling,
 )
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
@@ -29,7 +30,7 @@ from linewise.tasks.check import stub_source
 from linewise.training.seeds import subset
 from linewise.types import Policy, Sampling, Task
 
-DEFAULT_SPLITS = {"starter": "heldout", "starter-hard": "heldout"}
+DEFAULT_SPLITS = {"starter": "heldout", "starter-hard": "heldout", "arena": "heldout"}
 """Sets of which only this split is evaluated unless a split is named: the rest is for training."""
 
 
@@ -48,7 +49,7 @@ class EvalArguments:
     policy: str
     """Embedded model, folder, hub id; or `reference` (each task's own) or `stub` (returns None)."""
     tasks: tuple[str, ...]
-    """Task sets, NAME[@SPLIT][:PATH]; `starter` means its held-out split."""
+    """Task sets, NAME[@SPLIT][:PATH]; `starter` and `arena` mean their held-out split."""
     num_samples: int = 1
     """Programs sampled for each task."""
     k: tuple[int, ...] = (1,)
@@ -200,6 +201,7 @@ def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
     from linewise.policy.huggingface import load_policy
 
     quiet_libraries()
+    ensure_policy(settings.policy)
     return load_policy(settings.policy, device="cuda" if torch.cuda.is_available() else "cpu")
 
 

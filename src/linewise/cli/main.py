@@ -8,6 +8,7 @@ from linewise.errors import LinewiseError, did_you_mean
 
 COMMANDS = {
     "train": "train a policy by a recipe, or resume a run",
+    "pretrain": "a small policy for comparisons on a CPU, from nothing",
     "eval": "unbiased pass@k of a policy, with bootstrap intervals",
     "judge": "run one program against the tests of a task",
     "tasks": "list, show and check tasks",
@@ -23,7 +24,7 @@ INTERRUPTED = 130
 
 def usage() -> str:
     """The overview that `linewise --help` prints."""
-    rows = "\n".join(f"  {name:<8}{text}" for name, text in COMMANDS.items())
+    rows = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
     return (
         f"linewise {__version__}: reinforcement learning for code models from unit tests, credit line by line\n\n"
         f"usage: linewise COMMAND [options]\n\n{rows}\n\n"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError
 from linewise.prm.completer import Watch
@@ -167,6 +168,7 @@ def load(name: str) -> Policy:
     from linewise.policy.huggingface import load_policy
 
     quiet_libraries()
+    ensure_policy(name)
     return load_policy(name, device="cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.evaluation.report.prm import ROWS, number, write_prm_report
 from linewise.prm.metrics import PrmMetrics
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     from linewise.training.prm import train_prm
 
     quiet_libraries()
+    ensure_policy(settings.options.policy)
     console = Console()
     result = train_prm(settings.options, settings.out, console=console)
     report = write_prm_report(settings.out)

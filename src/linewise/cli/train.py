@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from linewise.cli import train_psgpo
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError, did_you_mean
 from linewise.evaluation.evaluate import paired_difference
@@ -113,6 +114,7 @@ def run(arguments: TrainArguments[Any]) -> int:
     console = Console()
     folder = arguments.resume or arguments.out
     assert folder is not None
+    ensure_policy(arguments.recipe.policy)
     result = train(arguments.recipe, folder, resume=arguments.resume is not None, console=console)
     if not PartialState().is_main_process:
         return 0

@@ -5,6 +5,7 @@
     token_bytes      which bytes, and so which characters, each token writes
     batches          sequences of similar length together
     scripted         answers written by hand, for tests
+    small            small models and code tokenisers to be pretrained from nothing (torch)
     tiny             random transformers of a few hundred thousand parameters, for tests
     classifier       token classifiers on causal backbones, which judge programs (torch)
     huggingface*     sampling from, loading of and log-probabilities under Hugging Face models (torch)

@@ -7,6 +7,9 @@ from linewise.errors import PolicyError, did_you_mean
 from linewise.policy.embedded import cache_folder, embedded_folder
 
 EMBEDDED = "smollm2-135m"
+ARENA = "arena"
+ARENA_FOLDER = "arena-1"
+"""Its folder in the cache; the number counts up with every change of the corpus or of the default settings."""
 TINY = ("tiny", "tiny-t5")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
@@ -14,14 +17,22 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 def resolve_policy(name: str) -> str:
     """The folder or hub id of a policy.
 
-    `smollm2-135m` is the embedded model (fetched on first use), `tiny` and `tiny-t5` are random models of a few hundred
-    thousand parameters for tests, an existing folder is itself, and everything else is taken for a hub id.
+    `smollm2-135m` is the embedded model (fetched on first use), `arena` the small one that `linewise pretrain` makes,
+    `tiny` and `tiny-t5` are random models of a few hundred thousand parameters for tests, an existing folder is itself,
+    and everything else is taken for a hub id.
 
-    Raises `PolicyError` where the name can be none of these or the embedded model cannot be fetched, `StorageError`
-    where the cache folder cannot be written.
+    Raises `PolicyError` where the name can be none of these, the embedded model cannot be fetched or `arena` has not been
+    made yet, `StorageError` where the cache folder cannot be written.
     """
     if name == EMBEDDED:
         return str(embedded_folder())
+    if name == ARENA:
+        if not arena_folder().is_dir():
+            raise PolicyError(
+                f"The policy '{ARENA}' has not been made yet: there is no folder '{arena_folder()}'. Run `linewise pretrain` "
+                "once; it takes some minutes on a CPU."
+            )
+        return str(arena_folder())
     if name in TINY:
         from linewise.policy.tiny import save_tiny
 
@@ -39,6 +50,12 @@ def resolve_policy(name: str) -> str:
     return name
 
 
+def arena_folder() -> Path:
+    """Where the policy `arena` is kept, whether or not it is there."""
+    return cache_folder() / ARENA_FOLDER
+
+
 def suggestion(name: str) -> str:
     """A sentence with the built-in name that is nearest to `name`, and all of them."""
-    return f"{did_you_mean(name, (EMBEDDED, *TINY))} Built-in policies: {', '.join((EMBEDDED, *TINY))}."
+    known = (EMBEDDED, ARENA, *TINY)
+    return f"{did_you_mean(name, known)} Built-in policies: {', '.join(known)}."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from linewise.errors import TaskError, did_you_mean
 from linewise.tasks.apps import APPS, find_apps, load_apps
+from linewise.tasks.arena import load_arena
 from linewise.tasks.humaneval import HUMANEVAL, load_humaneval
 from linewise.tasks.jsonl import load_jsonl
 from linewise.tasks.leetcode import LEETCODE, load_leetcode
@@ -50,6 +51,12 @@ def _load_starter(difficulties: Sequence[int]) -> Callable[[Path | None], list[T
     return load
 
 
+def _load_arena(path: Path | None) -> list[Task]:
+    if path is not None:
+        raise TaskError(f"the arena is built in and takes no path; got '{path}'. For a file use jsonl:{path}.")
+    return load_arena()
+
+
 def _load_jsonl(path: Path | None) -> list[Task]:
     if path is None:
         raise TaskError("the set 'jsonl' needs a file: jsonl:FILE.")
@@ -75,6 +82,13 @@ def available_sets() -> tuple[TaskSet, ...]:
             description="the same families with branches, loops, recursion and parsing, for larger models",
             splits=("train", "heldout"),
             load=_load_starter(HARD),
+            place=lambda: "built in",
+        ),
+        TaskSet(
+            name="arena",
+            description="functions put together from parts, for comparisons with the policy `arena`",
+            splits=("train", "heldout"),
+            load=_load_arena,
             place=lambda: "built in",
         ),
         TaskSet(
