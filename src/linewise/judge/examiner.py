@@ -17,7 +17,7 @@ from linewise.judge.child import MAX_MESSAGE_CHARS, TEST_FILE, Reporter
 from linewise.judge.exchange import CHUNK, Channel
 from linewise.judge.peer import TEST_MODULE, Peer
 from linewise.judge.proxy import Handle, Unsplittable, is_handle
-from linewise.judge.wire import ENCODER, WireError, safe_text
+from linewise.judge.wire import WireError, encode_payload, safe_text
 
 
 def run_examiner(job: dict[str, Any], reporter: Reporter, channel_fd: int) -> None:
@@ -119,7 +119,7 @@ def warm_up(code: str) -> None:
     with ours, theirs:
         channel = Channel(theirs.fileno(), CHUNK)
         for number, reply in enumerate([{}, *replies]):
-            channel.send(ENCODER.encode({"n": number, "cpu": 0.0, **reply}).encode())
+            channel.send(encode_payload({"n": number, "cpu": 0.0, **reply}))
         run_examiner(job, Reporter(null, 10.0, 3600.0), ours.fileno())
     os.close(null)
     sys.modules.pop(TEST_MODULE)

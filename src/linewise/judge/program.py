@@ -21,7 +21,7 @@ from typing import Any
 
 from linewise.judge.child import MAX_MESSAGE_CHARS, Reporter, load_program, program_line
 from linewise.judge.exchange import MUTABLE, RICH, Channel, contents, survey
-from linewise.judge.wire import ENCODER, MAX_OPAQUE_CHARS, TooLargeError, ValueEncoder, safe_text
+from linewise.judge.wire import MAX_OPAQUE_CHARS, TooLargeError, ValueEncoder, encode_payload, safe_text
 
 OPERATORS = """
     eq ne lt le gt ge add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift iadd isub imul neg pos invert
@@ -151,7 +151,7 @@ class Responder:
 
     def serve(self) -> None:
         """Say that the program is loaded, then answer until the tests' child has ended."""
-        self.channel.send(ENCODER.encode({"n": 0}).encode())
+        self.channel.send(encode_payload({"n": 0}))
         while (request := self.channel.receive()) is not None:
             self.answer(marshal.loads(request))
 
@@ -195,11 +195,8 @@ class Responder:
         """Send a message about the request that is being answered."""
         recorder = self.reporter.recorder
         lines = {} if recorder is None else {"lines": recorder.lines()}
-        self.channel.send(
-            ENCODER.encode(
-                {"n": self.request, "cpu": thread_time() - self.reporter.started, **lines, **content}
-            ).encode()
-        )
+        seconds = thread_time() - self.reporter.started
+        self.channel.send(encode_payload({"n": self.request, "cpu": seconds, **lines, **content}))
 
     def describe(self, error: BaseException, encoder: ReplyEncoder) -> Any:
         """What the tests' child needs to raise the exception again, and what the report says about it."""
