@@ -25,8 +25,9 @@ ANSWER_SECONDS = 20.0
 """How long a zygote may take to start a child, or to bury it once it has been killed."""
 PATIENCE_MS = 8
 """Most programs end within it. Until then the parent sleeps through their frames, which saves it a wake-up for each."""
-CPU_GRACE = 0.02
-"""Seconds beyond the CPU limit in which a child may say at which line it was struck."""
+CPU_GRACE = 0.08
+"""CPU seconds beyond the limit in which a child may say at which line it was struck. Its timer counts in ticks of the kernel
+and lags behind the clock that the parent reads, the more so the more processes share the core."""
 HANGUP_SECONDS = 0.5
 """How long a child may live on after it has closed its socket."""
 MIN_WALL_SECONDS = 1.0
@@ -240,6 +241,7 @@ class Child:
                 return None if self.ends_within(HANGUP_SECONDS) else Stop.DONE
             if self.transcript.over:
                 return Stop.DONE
+            clock.grace = 0.0 if self.transcript.struck else CPU_GRACE
             stop = clock.stop(process_cpu_seconds(self.pid), self.transcript.progress, [self.pid])
             if stop is not None:
                 return stop
@@ -309,6 +311,8 @@ class Clock:
         self.progress = 0
         self.cpu_mark = 0.0
         self.wall_mark = started
+        self.grace = CPU_GRACE
+        """CPU seconds granted beyond each limit."""
         self.starved = 0.0
         """Seconds that the processes are known to have waited for a core, by which the wall limits are extended."""
 
@@ -338,7 +342,7 @@ class Clock:
         return max(left * 1000 + 1, 1)
 
     def _cpu_left(self, cpu: float) -> float:
-        return min(self.cpu_mark + self.cpu_seconds, self.total_cpu_seconds) + CPU_GRACE - cpu
+        return min(self.cpu_mark + self.cpu_seconds, self.total_cpu_seconds) + self.grace - cpu
 
     def _wall_left(self, now: float) -> float:
         step = self.wall_mark + max(self.cpu_seconds * self.wall_factor, MIN_WALL_SECONDS)

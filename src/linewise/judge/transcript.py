@@ -90,6 +90,11 @@ class Transcript:
         """Whether nothing that the child may still send is read."""
         return self.complete or self.broken
 
+    @property
+    def struck(self) -> bool:
+        """Whether the child has said at which line the CPU limit struck it in the step that it is in."""
+        return self._struck
+
     def feed(self, data: bytes) -> None:
         """Read bytes from the child. Never raises; `broken` is set where they break the protocol."""
         if self.broken:
