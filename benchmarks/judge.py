@@ -1,8 +1,9 @@
 """Verdicts per second and core: python benchmarks/judge.py [--seconds 3] [--workers 1]
 
 For each kind of program it prints programs per wall second and worker, and the CPU milliseconds that one program costs
-in the parent, in the zygote and in the child together, which do not depend on how busy the machine is otherwise. The
-comparison is `subprocess.run` of a bare interpreter (`python -I -S`) for each program, in-process assertions included.
+in the parent, in the zygotes and in the children together, which depend less on how busy the machine is otherwise. The
+comparison is `subprocess.run` of a bare interpreter (`python -I -S`) for each program, in-process assertions included. The
+floor is the fork and the exit of an interpreter that holds what a zygote holds: no judge that forks can be faster.
 With MBPP in the folder of LINEWISE_DATA, its 974 references are judged too.
 """
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
+import linewise.judge
 from linewise.judge import LocalJudge
 from linewise.judge.capabilities import Tier, probe
 from linewise.types import AssertTest, CallTest, Limits, Task, TestCase, Verdict
@@ -50,12 +52,16 @@ class Case:
     verdict: Verdict
     num_tests: int = 3
     record_lines: bool = False
+    split: bool = False
     limits: Limits = DEFAULT
 
     @property
     def task(self) -> Task:
         """Its tests, repeated up to their number."""
-        tests = tuple(CallTest(call=call, expected=expected) for call, expected in islice(cycle(CALLS), self.num_tests))
+        pairs = list(islice(cycle(CALLS), self.num_tests))
+        tests: tuple[TestCase, ...] = tuple(CallTest(call=call, expected=expected) for call, expected in pairs)
+        if self.split:
+            tests = tuple(AssertTest(code=f"assert {call} == {expected}") for call, expected in pairs)
         return Task(id=self.name, prompt="", tests=tests, limits=self.limits)
 
 
@@ -67,6 +73,9 @@ CASES = (
     Case(name="right, 20 tests", program=RIGHT, verdict=Verdict.PASSED, num_tests=20),
     Case(name="right, lines recorded", program=RIGHT, verdict=Verdict.PASSED, record_lines=True),
     Case(name="right, 20 tests, lines", program=RIGHT, verdict=Verdict.PASSED, num_tests=20, record_lines=True),
+    Case(name="right, split", program=RIGHT, verdict=Verdict.PASSED, split=True),
+    Case(name="wrong, split", program=RIGHT.replace("max(", "min("), verdict=Verdict.FAILED, split=True),
+    Case(name="right, 20 tests, split", program=RIGHT, verdict=Verdict.PASSED, num_tests=20, split=True),
     Case(
         name="endless loop, limit 50 ms",
         program=ENDLESS,
@@ -87,25 +96,18 @@ class Speed:
     """CPU milliseconds for each program, all processes together."""
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process and of the children it has reaped."""
-    mine, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
-
-
-def measure(run: Callable[[int], None], *, seconds: float, workers: int, end: Callable[[], None]) -> Speed:
-    """Time `run(count)` with a count that takes about `seconds`; `end` reaps the processes that it started."""
-    before, count, total = cpu_seconds(), 4, 0
+def measure(run: Callable[[int], None], *, seconds: float, workers: int) -> Speed:
+    """Time `run(count)` with a count that takes about `seconds`."""
+    count = 4
+    run(count)  # processes start
     while True:
-        started = time.perf_counter()
+        before, started = cpu_seconds(), time.perf_counter()
         run(count)
         wall = time.perf_counter() - started
-        total += count
         if wall >= seconds / 2:
             break
         count = max(int(count * min(seconds / max(wall, 1e-3), 20)), count + 1)
-    end()
-    return Speed(per_second=count / wall / workers, cpu_ms=(cpu_seconds() - before) / total * 1000)
+    return Speed(per_second=count / wall / workers, cpu_ms=(cpu_seconds() - before) / count * 1000)
 
 
 def measure_judge(case: Case, *, seconds: float, workers: int) -> Speed:
@@ -117,8 +119,8 @@ def measure_judge(case: Case, *, seconds: float, workers: int) -> Speed:
             if isinstance(report, Exception) or report.verdict is not verdict:
                 raise SystemExit(f"expected {verdict}, got {report}")
 
-    # A zygote's usage is known once it has ended, so `cpu_ms` includes its start of about 80 ms.
-    return measure(run, seconds=seconds, workers=workers, end=judge.close)
+    with judge:
+        return measure(run, seconds=seconds, workers=workers)
 
 
 def measure_subprocess(task: Task, program: str, *, seconds: float) -> Speed:
@@ -128,7 +130,46 @@ def measure_subprocess(task: Task, program: str, *, seconds: float) -> Speed:
         for _ in range(count):
             subprocess.run([sys.executable, "-I", "-S", "-c", f"{program}\n{checks}"], check=True)
 
-    return measure(run, seconds=seconds, workers=1, end=lambda: None)
+    return measure(run, seconds=seconds, workers=1)
+
+
+FLOOR = """
+import os, resource, runpy, sys
+zygote = runpy.run_path(sys.argv[1])
+zygote["load_package"]()
+zygote["preload"]()
+from linewise.judge import child, examiner, program
+child.warm_up(zygote["WARM_UP"], ["f(2)", "g(2)"])
+program.warm_up(zygote["WARM_UP"], "f")
+import gc
+gc.collect(); gc.freeze(); gc.disable()
+print("ready", flush=True)
+for line in sys.stdin:
+    for _ in range(int(line)):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    print("done", flush=True)
+"""
+
+
+def measure_floor(*, seconds: float) -> Speed:
+    """Fork and exit of an interpreter as large as a zygote, and nothing else."""
+    script = Path(linewise.judge.__file__).with_name("zygote.py")
+    command = [sys.executable, "-s", "-S", "-P", "-B", "-c", FLOOR, str(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin is not None and process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+        stdout.readline()
+
+        def run(count: int) -> None:
+            stdin.write(f"{count}\n")
+            stdout.readline()
+
+        speed = measure(run, seconds=seconds, workers=1)
+        stdin.close()
+    return speed
 
 
 def compare_tiers(case: Case, *, rounds: int, count: int) -> dict[Tier, float]:
@@ -143,18 +184,18 @@ def compare_tiers(case: Case, *, rounds: int, count: int) -> dict[Tier, float]:
         judge.run(case.task, case.program)
     for _ in range(rounds):
         for tier, judge in judges.items():
-            before = busy_seconds()
+            before = cpu_seconds()
             for report in judge.run_many([(case.task, case.program)] * count):
                 if isinstance(report, Exception) or report.verdict is not case.verdict or report.tier != tier:
                     raise SystemExit(f"expected {case.verdict} under {tier}, got {report}")
-            found[tier].append((busy_seconds() - before) / count * 1000)
+            found[tier].append((cpu_seconds() - before) / count * 1000)
     for judge in judges.values():
         judge.close()
     return {tier: statistics.median(values) for tier, values in found.items()}
 
 
-def busy_seconds() -> float:
-    """CPU time of this process and of all below it, those that were waited for included."""
+def cpu_seconds() -> float:
+    """CPU time of this process and of all below it, those that they waited for included, also in other namespaces."""
     parents: dict[int, list[tuple[int, int]]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -168,7 +209,8 @@ def busy_seconds() -> float:
         below = parents.get(front.pop(), [])
         ticks += sum(used for _, used in below)
         front += [pid for pid, _ in below]
-    return ticks / os.sysconf("SC_CLK_TCK") + time.process_time()
+    reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ticks / os.sysconf("SC_CLK_TCK") + time.process_time() + reaped.ru_utime + reaped.ru_stime
 
 
 def mbpp(path: Path) -> list[tuple[Task, str]]:
@@ -225,9 +267,12 @@ def main() -> None:
     options = parser.parse_args()
     print(f"CPython {platform.python_version()}, {len(os.sched_getaffinity(0))} cores, {options.workers} worker(s)\n")
     print(f"{'program':<28}{'programs/s per worker':>24}{'CPU ms/program':>18}")
+    if not options.only_tiers:
+        floor = measure_floor(seconds=options.seconds)
+        print(f"{'floor: fork and exit':<28}{floor.per_second:>24.0f}{floor.cpu_ms:>18.2f}", flush=True)
     for case in () if options.only_tiers else CASES:
         speed = measure_judge(case, seconds=options.seconds, workers=options.workers)
-        print(f"{case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")
+        print(f"{case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}", flush=True)
     for case in () if options.only_tiers else (CASES[0], CASES[4]):
         speed = measure_subprocess(case.task, case.program, seconds=options.seconds)
         print(f"{'subprocess.run: ' + case.name:<28}{speed.per_second:>24.0f}{speed.cpu_ms:>18.2f}")

@@ -1,6 +1,6 @@
 """Do verdicts depend on how busy the machine is, and does the judge's memory grow? Needs the data folder of LINEWISE_DATA.
 
-    python benchmarks/judge_stability.py [--programs 2000] [--long 20000]
+    python benchmarks/judge_stability.py [--programs 2000] [--long 20000] [--minutes 60]
 
 Stability: MBPP references and mutants are judged twice, once on the machine as it is and once with a busy loop on every core;
 programs whose verdicts, exceptions or error lines differ are counted. Memory: programs are judged in a row with two
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -68,20 +68,25 @@ def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MB
 
 
-def children_mb() -> float:
-    """Resident size of the direct children, the zygotes."""
-    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    threads = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
-    pids = {int(pid) for one in [listed, *threads] for pid in one}
-    return sum(resident_mb(pid) for pid in pids)
+def zygotes_mb() -> float:
+    """Resident size of all processes below this one: the zygotes, and the outer process of each in namespaces."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                parents.setdefault(parent, []).append(int(folder.name))
+    front, total = list(parents.get(os.getpid(), [])), 0.0
+    while front:
+        pid = front.pop()
+        front += parents.get(pid, [])
+        with suppress(OSError):
+            total += resident_mb(pid)
+    return total
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=int, default=2000)
-    parser.add_argument("--long", type=int, default=20_000, help="programs judged in a row for the memory curve")
-    options = parser.parse_args()
-    pairs = programs(options.programs)
+def stability(pairs: list[tuple[Task, str]]) -> list[object]:
+    """Judge everything on the machine as it is, then on a loaded one; print what differs. Returns the first results."""
     calm, calm_seconds = judged(pairs)
     with busy_cores():
         busy, busy_seconds = judged(pairs)
@@ -89,18 +94,50 @@ def main() -> None:
     errors = sum(one == "judge error" for one in [*calm, *busy])
     print(
         f"{len(pairs)} programs: {calm_seconds:.1f} s, and {busy_seconds:.1f} s with every core loaded; "
-        f"{len(differing)} differ {differing[:5]}; {errors} faults of the judge"
+        f"{len(differing)} differ {differing[:5]}; {errors} faults of the judge; {load()}",
+        flush=True,
     )
+    for (task, _), one, other in zip(pairs, calm, busy, strict=True):
+        if one != other:
+            print(f"  {task.id}: {one} became {other}", flush=True)
+    return calm
+
+
+def memory(pairs: list[tuple[Task, str]], *, count: int, minutes: float) -> None:
+    """Judge up to `count` programs in a row and print what this process and the zygotes hold."""
+    started, number = time.perf_counter(), 0
+    with LocalJudge() as judge:
+        for number, _ in enumerate(judge.run_many(islice(cycle(pairs), count)), start=1):
+            last = time.perf_counter() - started > minutes * 60
+            if number == 500 or number % max(count // 16, 1) == 0 or last:
+                print(
+                    f"{number:>8} programs: this process {resident_mb(os.getpid()):.1f} MB, zygotes {zygotes_mb():.1f} MB; "
+                    f"{load()}",
+                    flush=True,
+                )
+            if last:
+                break
+    print(f"{number / (time.perf_counter() - started):.0f} programs/s on {len(os.sched_getaffinity(0))} cores")
+
+
+def load() -> str:
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=int, default=2000, help="programs judged for stability")
+    parser.add_argument(
+        "--long", type=int, default=20_000, help="programs judged in a row for the memory curve; 0: none"
+    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="end the memory curve after so long")
+    options = parser.parse_args()
+    pairs = programs(options.programs)
+    calm = stability(pairs)
     # Endless loops would only make this longer.
     quick = [pair for pair, one in zip(pairs, calm, strict=True) if "timeout" not in str(one)]
-    started = time.perf_counter()
-    with LocalJudge() as judge:
-        for number, _ in enumerate(judge.run_many(islice(cycle(quick), options.long)), start=1):
-            if number % max(options.long // 8, 1) == 0 or number == 500:
-                print(
-                    f"{number:>8} programs: this process {resident_mb(os.getpid()):.1f} MB, zygotes {children_mb():.1f} MB"
-                )
-    print(f"{options.long / (time.perf_counter() - started):.0f} programs/s on {len(os.sched_getaffinity(0))} cores")
+    if options.long:
+        memory(quick, count=options.long, minutes=options.minutes)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linewise.judge import LocalJudge, ochiai
+from linewise.judge import LocalJudge
 from linewise.types import AssertTest, CallTest, Limits, Report, Task, TestCase, Verdict
 
 DATA = Path(os.environ.get("LINEWISE_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -137,7 +137,7 @@ def summarise(name: str, bugs: list[Bug], reports: list[Report]) -> None:
         chance += hit_rate(dict.fromkeys(executed, 1.0), bug.faulty, 1)
         in_failing += bool(executed & bug.faulty)
         share += len(executed) / code_lines(bug.program)
-        narrow, wide = ochiai(report), ochiai(with_loading(report))
+        narrow, wide = report.suspiciousness or {}, with_loading(report).suspiciousness or {}
         for size in (1, 3):
             rate = hit_rate(narrow, bug.faulty, size)
             top[str(size)] += rate

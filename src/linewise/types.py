@@ -6,9 +6,11 @@ A later stage wraps an earlier one and never fills one of its fields. Shape lege
 one completion; lines are 1-based, as tracebacks and editors count them; character offsets are 0-based and half-open.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import sqrt
 from typing import Protocol
 
 import numpy as np
@@ -301,6 +303,35 @@ class Report:
         if self.error is not None:
             return self.error.verdict
         return Verdict.PASSED if self.passed else Verdict.FAILED
+
+    @property
+    def suspiciousness(self) -> Mapping[int, float] | None:
+        """Ochiai's coefficient of each executed line, in [0, 1]; the larger, the more suspicious. None: no test told lines.
+
+            s(l) = failed(l) / sqrt(F * (failed(l) + passed(l)))
+
+        where failed(l) and passed(l) count the failing and passing tests that executed line l, and F all failing tests
+        (Abreu et al., "On the Accuracy of Spectrum-based Fault Localization", 2007, equation 3). A test fails with any
+        verdict but PASSED. Tests whose lines are unknown are left out, also of F. Without a failing test every line has 0.
+
+        Lines that no test executed are absent; all are where nothing ran (a syntax error). Absent are also lines that only
+        loading the program ran (`def`, `import`, constants): every call test shares them, so they would dilute the first
+        place. The lines come in ascending order.
+
+        Example: a test that ran lines 1 and 2 passed, one that ran 1 and 3 failed: {1: 0.71, 2: 0.0, 3: 1.0}.
+        """
+        known = [outcome for outcome in self.outcomes if outcome.executed_lines is not None]
+        if not known:
+            return None
+        failed, passed, num_failed = Counter[int](), Counter[int](), 0
+        for outcome in known:
+            failing = outcome.verdict is not Verdict.PASSED
+            num_failed += failing
+            (failed if failing else passed).update(outcome.executed_lines or ())
+        return {
+            line: failed[line] / sqrt(num_failed * (failed[line] + passed[line])) if num_failed else 0.0
+            for line in sorted(failed.keys() | passed.keys())
+        }
 
 
 # --------------------------------------------------------------------------------------------------------------- credit

@@ -71,6 +71,73 @@ def test_json(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> N
     assert report["tests"][1]["actual"] == "5"
 
 
+def rows_of(out: str) -> dict[int, list[str]]:
+    """The words of each row of the drawn program, by line; a marker is dropped."""
+    rows = [line.replace(">", " ", 1).split() for line in out.partition("ran:")[0].splitlines()]
+    return {int(row[0]): row[1:] for row in rows if row and row[0].isdigit()}
+
+
+SIGN = "def add(a, b):\n    if a == 2:\n        return a - b\n\n    return a + b\n\n\ndef unused():\n    return 1\n"
+
+
+def test_lines_that_ran_are_drawn_with_their_suspicion(
+    tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Worked by hand: test 1 fails and runs lines 2 and 3, test 2 passes and runs 2 and 5."""
+    assert main(["judge", program(tmp_path, SIGN), "--tests", one, "--executed-lines"]) == 1
+    out = capsys.readouterr().out
+    rows = rows_of(out)
+    assert rows[1][:2] == ["load", "def"]
+    assert rows[2][:3] == ["2/2", "0.71", "if"]
+    assert rows[3][:3] == ["1/2", "1.00", "return"]
+    assert rows[4] == []
+    assert rows[5][:3] == ["1/2", "0.00", "return"]
+    assert rows[8][:2] == ["load", "def"]
+    assert rows[9][:1] == ["return"], "no test ran it"
+    assert "suspicion: Ochiai's coefficient" in out
+
+
+def test_without_a_failure_no_line_is_suspicious(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    right = "def add(a, b):\r\n    return a + b\r\n"
+    assert main(["judge", program(tmp_path, right), "--tests", one, "--executed-lines"]) == 0
+    out = capsys.readouterr().out
+    assert rows_of(out) == {1: ["load", "def", "add(a,", "b):"], 2: ["2/2", "return", "a", "+", "b"]}
+    assert "suspicion" not in out
+
+
+def test_the_error_line_is_marked_among_the_lines_that_ran(
+    tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = program(tmp_path, "def add(a, b):\n    return a - b\n")
+    assert main(["judge", path, "--tests", one, "--executed-lines"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith(">")] == ["2"]
+
+
+def test_lines_that_ran_in_json(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = program(tmp_path, SIGN)
+    assert main(["judge", path, "--tests", one, "--executed-lines", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["executed_lines"] == [1, 2, 3, 5, 8]
+    assert [test["executed_lines"] for test in report["tests"]] == [[2, 3], [2, 5]]
+    assert report["suspiciousness"] == {"2": pytest.approx(0.5**0.5), "3": 1.0, "5": 0.0}
+    assert main(["judge", path, "--tests", one, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["executed_lines"], report["suspiciousness"]) == (None, None)
+
+
+def test_assertions_beside_the_program_only_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`globals` is one of the names that need the program's process."""
+    tests = tmp_path / "globals.jsonl"
+    test = {"kind": "assert", "code": "assert globals()['add'](1, 2) == 3"}
+    tests.write_text(json.dumps({"id": "add", "prompt": "p", "tests": [test]}) + "\n")
+    arguments = ["judge", program(tmp_path, "def add(a, b): return a + b"), "--tests", str(tests)]
+    assert main(arguments) == 2
+    assert "allow_in_process" in capsys.readouterr().err
+    assert main([*arguments, "--allow-in-process"]) == 0
+    assert "in_process" in capsys.readouterr().out
+
+
 def test_a_syntax_error(tmp_path: Path, one: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", program(tmp_path, "def add(a, b)\n    return a"), "--tests", one]) == 1
     assert "line 1: SyntaxError: expected ':'" in capsys.readouterr().out
@@ -121,6 +188,8 @@ def test_help_explains_the_arguments(capsys: pytest.CaptureFixture[str]) -> None
     assert "--tests" in out
     assert "PROGRAM.py" in out
     assert "holds the program" in out
+    assert "--executed-lines" in out
+    assert "could forge" in " ".join(out.replace("│", " ").split())
 
 
 def test_the_tiers_of_isolation_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

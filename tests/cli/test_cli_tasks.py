@@ -128,6 +128,25 @@ def test_check_json(faulty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+def test_check_in_process_only_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`globals` is one of the names that need the program's process."""
+    test = {"kind": "assert", "code": "assert globals()['add'](1, 2) == 3 and add(2, 2) == 4"}
+    task = {
+        "id": "add",
+        "prompt": "p",
+        "entry_point": "add",
+        "tests": [test],
+        "reference": "def add(a, b): return a + b",
+    }
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(json.dumps(task) + "\n")
+    arguments = ["tasks", "check", f"jsonl:{path}", "--workers", "1", "--json"]
+    assert main(arguments) == 1
+    assert "cannot run apart from the program" in json.loads(capsys.readouterr().out)["offenders"][0]["reference"]
+    assert main([*arguments, "--allow-in-process"]) == 0
+    assert json.loads(capsys.readouterr().out)["offenders"] == []
+
+
 def test_errors_are_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.jsonl").write_text("{}\n")
     assert main(["tasks", "check", f"jsonl:{tmp_path / 'bad.jsonl'}"]) == 2

@@ -12,6 +12,8 @@ import pytest
 from linewise.judge import LocalJudge
 from linewise.types import AssertTest, CallTest, Limits, Report, StdinTest, Task, TestCase, Trust, Verdict
 
+BOUND_SECONDS = 20.0
+"""Far more than a program may hold the judge on a crowded machine, and far less than for ever."""
 LIMITS = Limits(cpu_seconds=0.2, total_cpu_seconds=0.6, output_bytes=1 << 16)
 FORGE = """
 import json, os, struct
@@ -112,7 +114,7 @@ def test_a_flood_of_frames_ends(judge: LocalJudge) -> None:
     started = time.monotonic()
     report = judge.run(F, FORGE + 'while True: write(kind="struck", line=1)')
     assert verdicts(report) == [Verdict.CRASHED] * 2
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < BOUND_SECONDS
 
 
 def test_a_forged_script_end_is_judged_by_its_output(judge: LocalJudge) -> None:
@@ -192,7 +194,7 @@ def test_closing_the_socket_and_running_on_is_ended(judge: LocalJudge) -> None:
     started = time.monotonic()
     report = judge.run(F, "import os\nos.closerange(3, 200)\nwhile True: pass")
     assert verdicts(report) == [Verdict.CRASHED] * 2
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < BOUND_SECONDS
 
 
 def test_stopping_itself_strikes_the_wall_limit(judge: LocalJudge) -> None:

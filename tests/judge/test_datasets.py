@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from linewise.judge import LocalJudge, ochiai
+from linewise.judge import LocalJudge
 from linewise.tasks import load_tasks
 from linewise.types import AssertTest, CallTest, Limits, Report, Task, TestCase, Trust, Verdict
 
@@ -72,7 +72,7 @@ def test_failing_tests_of_quixbugs_execute_the_faulty_line_and_ochiai_ranks_it_f
         failing = [outcome.executed_lines or set() for outcome in report.outcomes if outcome.verdict != "passed"]
         executed = set().union(*failing)
         assert executed & faulty[task.id], task.id
-        scores = ochiai(report)
+        scores = report.suspiciousness or {}
         best = {line for line, score in scores.items() if score == max(scores.values())}
         first += len(best & faulty[task.id]) / len(best)
         chance += len(executed & faulty[task.id]) / len(executed)

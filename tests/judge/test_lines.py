@@ -118,19 +118,19 @@ def test_a_mutual_recursion_is_blamed_on_one_of_its_calls(judge: LocalJudge) -> 
     ],
     ids=["loop", "helper", "library", "load"],
 )
-def test_the_line_of_a_timeout(judge: LocalJudge, program: str, lines: set[int]) -> None:
-    outcome = outcome_of(judge, program)
+def test_the_line_of_a_timeout(patient: LocalJudge, program: str, lines: set[int]) -> None:
+    outcome = outcome_of(patient, program)
     assert outcome.verdict is Verdict.TIMEOUT
     assert outcome.line in lines
 
 
-def test_the_line_at_which_the_limit_of_all_tests_strikes(judge: LocalJudge) -> None:
+def test_the_line_at_which_the_limit_of_all_tests_strikes(patient: LocalJudge) -> None:
     # Each call takes .08 s, less than its own limit; the third one meets the limit of all.
     program = "from time import process_time\ndef f(n):\n    end = process_time() + 0.08\n"
     program += "    while process_time() < end:\n        n = 1\n    return n\n"
     limits = Limits(cpu_seconds=0.15, total_cpu_seconds=0.2)
     task = Task(id="t", prompt="", tests=(CallTest(call="f(1)", expected="1"),) * 3, limits=limits)
-    report = judge.run(task, program)
+    report = patient.run(task, program)
     assert [outcome.verdict for outcome in report.outcomes] == [Verdict.PASSED, Verdict.PASSED, Verdict.TIMEOUT]
     assert report.outcomes[2].line in (4, 5)
 
@@ -154,15 +154,15 @@ def test_an_error_inside_a_call_of_the_setup_has_the_programs_line(judge: LocalJ
     assert (outcome.exception, outcome.line) == ("ValueError", 3)
 
 
-def test_lines_of_scripts(judge: LocalJudge) -> None:
+def test_lines_of_scripts(patient: LocalJudge) -> None:
     test = StdinTest(input="0\n", expected="1\n")
     divides = "def main():\n    n = int(input())\n    print(\n        1 // n)\nmain()\n"
-    outcome = outcome_of(judge, divides, test)
+    outcome = outcome_of(patient, divides, test)
     assert (outcome.verdict, outcome.line) == (Verdict.RUNTIME_ERROR, 4)
-    outcome = outcome_of(judge, "n = int(input())\nwhile n == 0:\n    n = 0\n", test)
+    outcome = outcome_of(patient, "n = int(input())\nwhile n == 0:\n    n = 0\n", test)
     assert outcome.verdict is Verdict.TIMEOUT
     assert outcome.line in (2, 3)
-    outcome = outcome_of(judge, "n = int(input())\nm = int(input())\n", test)
+    outcome = outcome_of(patient, "n = int(input())\nm = int(input())\n", test)
     assert (outcome.exception, outcome.line) == ("EOFError", 2)
-    outcome = outcome_of(judge, "import atexit\ndef g():\n    raise KeyError\natexit.register(g)\nprint(1)\n", test)
+    outcome = outcome_of(patient, "import atexit\ndef g():\n    raise KeyError\natexit.register(g)\nprint(1)\n", test)
     assert outcome.verdict is Verdict.PASSED, "as the interpreter does it: the error goes to stderr"

@@ -8,16 +8,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from linewise.errors import JudgeError, TaskError, UserError
 from linewise.judge import LocalJudge
+from linewise.judge.plan import Plan
+from linewise.judge.worker import Worker
 from linewise.types import CallTest, Limits, Report, Task, Verdict
 
 LIMITS = Limits(cpu_seconds=0.2, total_cpu_seconds=0.6)
 KILL_THE_ZYGOTE = "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(10)"
+SLOW = Limits(cpu_seconds=1.0, total_cpu_seconds=1.0)
 
 
 def numbered(number: int) -> tuple[Task, str]:
@@ -67,8 +71,8 @@ def test_results_come_in_order_from_all_workers() -> None:
 
 
 def mixed(count: int) -> Iterator[tuple[Task, str]]:
-    """Quick programs behind one that takes all of its time."""
-    yield ONE, "while True: pass"
+    """Quick programs behind one that takes all of its time: enough for a slow machine to judge some of the others."""
+    yield replace(ONE, limits=SLOW), "while True: pass"
     for number in range(1, count):
         yield numbered(3 * number)
 
@@ -127,26 +131,36 @@ def test_a_coroutine_judges_while_others_go_on() -> None:
     assert [place for place, report in many.items() if not (isinstance(report, Report) and report.passed)] == [0]
 
 
-def test_a_cancelled_coroutine_gives_up_its_programs() -> None:
+def test_a_cancelled_coroutine_gives_up_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(judge: LocalJudge) -> None:
-        jobs = [asyncio.create_task(judge.run_async(ONE, "while True: pass")) for _ in range(20)]
+        slow = replace(ONE, limits=SLOW)
+        jobs = [asyncio.create_task(judge.run_async(slow, "while True: pass")) for _ in range(20)]
         await asyncio.sleep(0.1)
         for job in jobs:
             job.cancel()
         assert all(
             isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*jobs, return_exceptions=True)
         )
-        started = time.monotonic()
         assert (await judge.run_async(ONE, RIGHT)).passed
-        assert time.monotonic() - started < 4, "the cancelled programs were run all the same"
 
+    judged: list[str] = []
+    original = Worker.judge
+
+    def judge_and_note(self: Worker, plan: Plan, limits: Limits, program: str, **rest: bool) -> Report:
+        judged.append(program)
+        return original(self, plan, limits, program, **rest)
+
+    monkeypatch.setattr(Worker, "judge", judge_and_note)
     with LocalJudge(workers=1) as judge:
         asyncio.run(work(judge))
+    assert len(judged) <= 3, "the cancelled programs were run all the same"
+    assert judged[-1] == RIGHT
 
 
 def test_a_judge_closed_meanwhile_is_a_judge_error_in_a_coroutine() -> None:
     async def work(judge: LocalJudge) -> None:
-        jobs = [asyncio.create_task(judge.run_async(ONE, "while True: pass")) for _ in range(5)]
+        slow = replace(ONE, limits=Limits(cpu_seconds=60, total_cpu_seconds=60))
+        jobs = [asyncio.create_task(judge.run_async(slow, "while True: pass")) for _ in range(5)]
         await asyncio.sleep(0.1)
         await asyncio.to_thread(judge.close)
         assert all(isinstance(end, JudgeError) for end in await asyncio.gather(*jobs, return_exceptions=True))
@@ -327,7 +341,7 @@ def test_a_program_that_sleeps_in_every_test_holds_the_worker_for_a_bounded_time
     with LocalJudge(workers=1) as judge:
         report = judge.run(task, "import time\ndef f(): time.sleep(100)")
     assert {outcome.verdict for outcome in report.outcomes} == {Verdict.TIMEOUT}
-    assert report.wall_seconds < 5
+    assert report.wall_seconds < 25, "50 tests of a second each would have taken 50 s"
 
 
 def test_importing_the_judge_imports_no_torch() -> None:

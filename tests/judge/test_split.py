@@ -246,36 +246,36 @@ def test_a_builtin_may_be_the_name_under_test(judge: LocalJudge) -> None:
     assert judge.run(task, "def sum(a, b): return a + b\ndef max(values): return 0").passed
 
 
-def test_a_program_that_does_not_load(judge: LocalJudge) -> None:
+def test_a_program_that_does_not_load(patient: LocalJudge) -> None:
     task = task_of("assert True", "assert f(1) == 1")
-    found = judge.run(task, "def f(n:")
+    found = patient.run(task, "def f(n:")
     assert [(o.verdict, o.exception, o.line) for o in found.outcomes] == [(Verdict.SYNTAX_ERROR, "SyntaxError", 1)] * 2
-    found = judge.run(task, "x = 1\n1 / 0")
+    found = patient.run(task, "x = 1\n1 / 0")
     assert [(o.verdict, o.exception, o.line) for o in found.outcomes] == [(RUNTIME_ERROR, "ZeroDivisionError", 2)] * 2
-    found = judge.run(task, "x = 1\nwhile x: pass")
+    found = patient.run(task, "x = 1\nwhile x: pass")
     assert [(o.verdict, o.line) for o in found.outcomes] == [(TIMEOUT, 2)] * 2
-    assert found.cpu_seconds < 0.3
-    assert verdicts(judge.run(task, "import os\nos._exit(0)")) == [Verdict.CRASHED] * 2
+    assert found.cpu_seconds < 0.4
+    assert verdicts(patient.run(task, "import os\nos._exit(0)")) == [Verdict.CRASHED] * 2
 
 
-def test_limits_hold_for_both_sides(judge: LocalJudge) -> None:
+def test_limits_hold_for_both_sides(patient: LocalJudge) -> None:
     tests = "assert f(1) == 2", "assert f(2) == 3", "assert f(3) == 4"
-    report = judge.run(task_of(*tests), "def f(n):\n    while n == 2:\n        n = 2\n    return n + 1")
+    report = patient.run(task_of(*tests), "def f(n):\n    while n == 2:\n        n = 2\n    return n + 1")
     assert verdicts(report) == [PASSED, TIMEOUT, PASSED]
     assert report.outcomes[1].line in (2, 3)
-    assert 0.15 <= report.outcomes[1].cpu_seconds < 0.3
-    report = judge.run(task_of("while f(1) == 1: pass", tests[1]), "def f(n): return n + 1 if n == 2 else 1")
+    assert 0.15 <= report.outcomes[1].cpu_seconds < 1.0
+    report = patient.run(task_of("while f(1) == 1: pass", tests[1]), "def f(n): return n + 1 if n == 2 else 1")
     assert verdicts(report) == [TIMEOUT, PASSED]
-    report = judge.run(task_of(*tests), "def f(n): return len('x' * 10**9) if n == 1 else n + 1")
+    report = patient.run(task_of(*tests), "def f(n): return len('x' * 10**9) if n == 1 else n + 1")
     assert verdicts(report) == [Verdict.MEMORY, PASSED, PASSED]
-    report = judge.run(task_of(*tests), "def f(n): return 'x' * 70_000 if n == 1 else n + 1")
+    report = patient.run(task_of(*tests), "def f(n): return 'x' * 70_000 if n == 1 else n + 1")
     assert verdicts(report) == [Verdict.OUTPUT_LIMIT, PASSED, PASSED]
-    report = judge.run(
+    report = patient.run(
         task_of(*tests), "import os\ndef f(n):\n    if n == 1: os.kill(os.getpid(), 11)\n    return n + 1"
     )
     assert verdicts(report) == [Verdict.CRASHED, PASSED, PASSED]
     assert "Segmentation" in report.outcomes[0].message
-    report = judge.run(task_of("assert f(1) == 1"), "def f(n): return f(n)")
+    report = patient.run(task_of("assert f(1) == 1"), "def f(n): return f(n)")
     assert (report.outcomes[0].verdict, report.outcomes[0].exception) == (RUNTIME_ERROR, "RecursionError")
 
 

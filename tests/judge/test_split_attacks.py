@@ -1,15 +1,20 @@
 """Programs that attack assertions which run apart from them: the verdict stays true, and the next one is right."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linewise.errors import JudgeError
 from linewise.judge import LocalJudge
 from linewise.judge.exchange import refill
+from linewise.judge.plan import plan_task
 from linewise.judge.replies import Decoder
-from linewise.judge.wire import WireError
+from linewise.judge.split import SplitTranscript
+from linewise.judge.transcript import Ending, Stop
+from linewise.judge.wire import WireError, encode_frame
 from linewise.types import AssertTest, Limits, Report, Task, Trust, Verdict
 
 LIMITS = Limits(cpu_seconds=0.2, total_cpu_seconds=0.6, output_bytes=1 << 16)
@@ -191,9 +196,81 @@ def test_an_answer_that_breaks_the_protocol_is_a_crash(judge: LocalJudge, conten
 
 def test_an_answer_given_twice_breaks_the_next(judge: LocalJudge) -> None:
     report = judge.run(F, f"{WRITE}def f(n):\n    write(n=2, value=2)\n    return 3")
-    assert report.outcomes[1].verdict is Verdict.CRASHED
+    assert verdicts(report) == [Verdict.PASSED, Verdict.CRASHED]
     task = task_of("assert f(1) == 3\nassert f(2) == 2")
     assert verdicts(judge.run(task, f"{WRITE}def f(n):\n    write(n=2, value=3)\n    return 2")) == [Verdict.CRASHED]
+
+
+BEGUN = encode_frame({"kind": "begun"})
+LOADED = BEGUN + encode_frame({"kind": "loaded"})
+HELD = [encode_frame({"kind": "held", "test": test, "nonce": ""}) for test in (0, 1)]
+KILLED = Ending(stop=Stop.DONE, signal=9, cpu_seconds=0.1, wall_seconds=0.1, peak_memory_mb=1.0)
+
+
+def split_transcript() -> SplitTranscript:
+    plan = plan_task(F)
+    return SplitTranscript(plan, plan.batches[0], program="def f(n): ...", output_bytes=1 << 16)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        encode_frame({"kind": "held", "test": 0}),
+        encode_frame({"kind": "raised", "exception": "E"}),
+        encode_frame({"n": 2, "value": 2}),
+        b"\xff" * 100,
+    ],
+)
+def test_what_a_loaded_program_tells_the_parent_moves_no_verdict(noise: bytes) -> None:
+    """Whichever of the two children the parent hears first: a loaded machine decides that."""
+    for order in ("noise first", "tests first"):
+        transcript = split_transcript()
+        transcript.program.feed(LOADED)
+        if order == "noise first":
+            transcript.program.feed(noise)
+        transcript.feed(LOADED + HELD[0])
+        transcript.program.feed(noise)
+        assert not transcript.finished
+        transcript.feed(HELD[1])
+        assert transcript.finished
+        assert [outcome.verdict for outcome in transcript.conclude(KILLED, b"")] == [Verdict.PASSED] * 2
+
+
+def test_answers_of_a_program_that_does_not_load_earn_nothing() -> None:
+    transcript = split_transcript()
+    transcript.feed(LOADED + HELD[0] + HELD[1])
+    transcript.program.feed(BEGUN + b"\xff" * 100)
+    assert [outcome.verdict for outcome in transcript.conclude(KILLED, b"")] == [Verdict.CRASHED] * 2
+
+
+@pytest.mark.parametrize("value", ["10 ** 100_000", "[[1], 10 ** 100_000]", "nested(150)", "[{1: nested(150)}]"])
+def test_a_value_that_cannot_be_handed_back_is_a_verdict(judge: LocalJudge, value: str) -> None:
+    """It must not become a fault of the judge, by which a program could escape its verdict."""
+    program = f"""
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+def f(n): return {value}
+def g(value): return 4711
+def h(function): return function({value})
+"""
+    task = task_of("assert g(f(1)) == 4711", "assert h(lambda x: x) == 0", "assert g(1) == 4711")
+    expected = [Verdict.OUTPUT_LIMIT, Verdict.OUTPUT_LIMIT, Verdict.PASSED]
+    assert verdicts(judge.run(task, program)) == expected
+
+
+def test_a_program_that_leads_the_tests_astray_is_judged_where_the_reference_does_not(judge: LocalJudge) -> None:
+    setup = "class Own: pass\ndef choose(name): return {'a': 4711}.get(name, Own())"
+    task = task_of("assert f(choose) == 4711", "assert f(len) is None", setup=setup)
+    honest = "def f(function): return function('a') if function is not len else None"
+    astray = "def f(function): return function('b') if function is not len else None"
+    with pytest.raises(JudgeError, match="class of its own"):
+        judge.run(task, astray)  # as far as one can know, the tests are at fault
+    with pytest.raises(JudgeError, match="class of its own"):
+        judge.run(replace(task, reference=astray), astray)
+    report = judge.run(replace(task, reference=honest), astray)
+    assert verdicts(report) == [Verdict.CRASHED, Verdict.PASSED]
+    assert "astray" in report.outcomes[0].message
+    assert verdicts(judge.run(replace(task, reference=honest), honest)) == [Verdict.PASSED] * 2
 
 
 @pytest.mark.parametrize(
@@ -203,7 +280,7 @@ def test_floods_end(judge: LocalJudge, flood: str) -> None:
     started = time.monotonic()
     assert Verdict.PASSED not in verdicts(judge.run(F, f"{WRITE}while True: {flood}"))
     assert Verdict.PASSED not in verdicts(judge.run(F, f"{WRITE}def f(n):\n    while True: {flood}"))
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 40
 
 
 @pytest.mark.parametrize(
@@ -249,9 +326,9 @@ def test_a_fork_of_the_program_cannot_answer_for_it(judge: LocalJudge) -> None:
 
 def test_members_that_collide_cost_the_limit_and_no_more(judge: LocalJudge) -> None:
     program = "def f(n):\n    return {i * ((1 << 61) - 1): 0 for i in range(1, 3000)} if n == 1 else 4711"
-    started = time.monotonic()
-    assert Verdict.PASSED not in verdicts(judge.run(task_of("assert f(1) == {}"), program))
-    assert time.monotonic() - started < 3
+    report = judge.run(task_of("assert f(1) == {}"), program)
+    assert Verdict.PASSED not in verdicts(report)
+    assert report.cpu_seconds < 1.0
 
 
 def test_the_program_never_holds_what_the_tests_expect(judge: LocalJudge) -> None:

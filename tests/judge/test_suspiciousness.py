@@ -1,12 +1,13 @@
-"""Ochiai's coefficient: worked by hand, its bounds, and its extremes."""
+"""`Report.suspiciousness`, which is Ochiai's coefficient: worked by hand, its bounds, and its extremes."""
 
+from collections.abc import Mapping
 from math import sqrt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewise.judge import LocalJudge, ochiai
+from linewise.judge import LocalJudge
 from linewise.types import CallTest, Outcome, Report, Task, Verdict
 
 VERDICTS = {"P": Verdict.PASSED, "F": Verdict.FAILED, "T": Verdict.TIMEOUT, "E": Verdict.RUNTIME_ERROR}
@@ -19,6 +20,12 @@ def report_of(*tests: tuple[str, set[int] | None]) -> Report:
             for verdict, lines in tests
         )
     )
+
+
+def ochiai(report: Report) -> Mapping[int, float]:
+    scores = report.suspiciousness
+    assert scores is not None
+    return scores
 
 
 def test_hand_worked() -> None:
@@ -54,7 +61,11 @@ def test_without_a_passing_test_the_share_of_failing_tests_decides() -> None:
 def test_tests_whose_lines_are_unknown_do_not_count() -> None:
     assert ochiai(report_of(("F", {1}), ("T", None), ("P", None))) == {1: 1.0}
     assert ochiai(report_of(("F", None), ("P", {1}))) == {1: 0.0}
-    assert ochiai(report_of(("F", None), ("P", None))) == {}
+
+
+def test_lines_that_nobody_recorded_are_none_and_lines_that_nothing_ran_are_empty() -> None:
+    assert report_of(("F", None), ("P", None)).suspiciousness is None
+    assert ochiai(report_of(("E", set()), ("E", set()))) == {}
 
 
 @given(st.lists(st.tuples(st.sampled_from("PFTE"), st.sets(st.integers(1, 6))), min_size=1, max_size=8))

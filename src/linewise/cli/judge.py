@@ -37,6 +37,10 @@ class JudgeArguments:
     """The weakest isolation to run the program under; the best one that this machine offers is used."""
     unsafe: tyro.conf.FlagCreatePairsOff[bool] = False
     """Run the program even where no tier of isolation can be had."""
+    executed_lines: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Record which lines run: draw how many tests ran each line and, if one failed, how suspicious that makes the line."""
+    allow_in_process: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Run assertions that cannot run apart from the program in its own process, where it could forge their verdicts."""
     capabilities: tyro.conf.FlagCreatePairsOff[bool] = False
     """Say which tiers of isolation this machine offers, and why not the others; no program is run."""
 
@@ -51,7 +55,13 @@ def main(arguments: list[str]) -> int:
     program = read_program(parsed.program)
     task = load_task(parsed.tests, parsed.id)
     # None, not False, without the flag: the environment may allow it.
-    with LocalJudge(workers=1, min_tier=parsed.min_tier, unsafe=parsed.unsafe or None) as judge:
+    with LocalJudge(
+        workers=1,
+        min_tier=parsed.min_tier,
+        unsafe=parsed.unsafe or None,
+        record_lines=parsed.executed_lines,
+        allow_in_process=parsed.allow_in_process,
+    ) as judge:
         report = judge.run(task, program)
     if parsed.json:
         print(json.dumps(report_as_json(task, report)))

@@ -67,6 +67,8 @@ class CheckTasks:
     """Print one JSON object instead of a table: tasks, references_failing, passed_by_stub, offenders, notes."""
     workers: int | None = None
     """Programs judged at the same time; None means one for each core."""
+    allow_in_process: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Run assertions that cannot run apart from a program in its process; without it such tasks count as offenders."""
 
 
 Command = (
@@ -168,7 +170,7 @@ def check(console: Console, command: CheckTasks) -> int:
     tasks = load_tasks(command.spec)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with (
-        LocalJudge(workers=command.workers) as judge,
+        LocalJudge(workers=command.workers, allow_in_process=command.allow_in_process) as judge,
         Progress(*columns, console=Console(stderr=True), transient=True) as progress,
     ):
         bar = progress.add_task("references and stubs", total=sum(len(probes_of(task)) for task in tasks))

@@ -1,6 +1,5 @@
 """Runs untrusted programs against the tests of a task. docs/judge.md describes how, and how far it can be trusted."""
 
 from linewise.judge.local import LocalJudge
-from linewise.judge.suspiciousness import ochiai
 
-__all__ = ["LocalJudge", "ochiai"]
+__all__ = ["LocalJudge"]

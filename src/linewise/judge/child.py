@@ -10,17 +10,19 @@ import ctypes
 import gc
 import marshal
 import os
-import resource
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC, setrlimit
 from time import process_time, thread_time
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from linewise.judge.coverage import Recorder, new_recorder
+from linewise.judge.job import Job
 from linewise.judge.wire import HEADER, TooLargeError, Tree, ValueEncoder, encode_frame, safe_text
 
 PROGRAM_FILE, SETUP_FILE, TEST_FILE = "<program>", "<setup>", "<test>"
@@ -28,9 +30,12 @@ PROGRAM_FILE, SETUP_FILE, TEST_FILE = "<program>", "<setup>", "<test>"
 MAX_MESSAGE_CHARS = 300
 MAX_FILE_BYTES = 16 << 20
 MAX_OPEN_FILES = 64
+REQUEST_CHUNK = 1 << 14
+"""Most requests can be read at once."""
+BEGUN = encode_frame({"kind": "begun"})
 PR_SET_PDEATHSIG = 1
 PRCTL = ctypes.CDLL(None).prctl
-ROLES: dict[str, Callable[[dict[str, Any], "Reporter", int], None]] = {}
+ROLES: dict[str, Callable[[Job, "Reporter", int], None]] = {}
 """What else a child can be, by the job's `role`, given the descriptor that came with it; see `program` and `examiner`."""
 
 
@@ -47,8 +52,8 @@ def serve(
         PRCTL(PR_SET_PDEATHSIG, 9)
         job = read_job(result_fd)
         limit_resources(job, held_bytes, max_processes)
-        if extra_fd is not None and job["role"] not in ROLES:
-            redirect(job["stdin"], extra_fd)
+        if extra_fd is not None and job.role not in ROLES:
+            redirect(job.stdin, extra_fd)
         isolate()
         gc.enable()
         run_job(job, result_fd, extra_fd)
@@ -56,42 +61,43 @@ def serve(
         os._exit(0)
 
 
-def read_job(result_fd: int) -> dict[str, Any]:
-    """The parent's request. It comes from a trusted side, so marshal is safe in this direction."""
-    return marshal.loads(_read_exactly(result_fd, HEADER.unpack(_read_exactly(result_fd, HEADER.size))[0]))  # type: ignore[no-any-return]
-
-
-def _read_exactly(fd: int, count: int) -> bytes:
-    data = os.read(fd, count)
-    while len(data) < count:
-        more = os.read(fd, count - len(data))
+def read_job(result_fd: int) -> Job:
+    """The parent's request, a frame with a header of four bytes. That side is trusted, so marshal is safe this way."""
+    data = os.read(result_fd, REQUEST_CHUNK)
+    (length,) = HEADER.unpack_from(data)
+    while len(data) < 4 + length:
+        more = os.read(result_fd, 4 + length - len(data))
         if not more:
             raise EOFError("the parent went away")
         data += more
-    return data
+    return Job._make(marshal.loads(data[4:]))
 
 
-def limit_resources(job: dict[str, Any], held_bytes: int, max_processes: int) -> None:
-    """Set the limits that the kernel enforces; the parent's clock strikes earlier than RLIMIT_CPU."""
-    space = held_bytes + job["memory_bytes"]
-    resource.setrlimit(resource.RLIMIT_AS, (space, space))
-    resource.setrlimit(resource.RLIMIT_CPU, (job["max_cpu_seconds"], job["max_cpu_seconds"]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
-    resource.setrlimit(resource.RLIMIT_NPROC, (max_processes, max_processes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def limit_resources(job: Job, held_bytes: int, max_processes: int) -> None:
+    """Set the limits that the kernel enforces beside those of the zygote; the parent's clock is before RLIMIT_CPU."""
+    space, seconds = held_bytes + job.memory_bytes, job.max_cpu_seconds
+    setrlimit(RLIMIT_AS, (space, space))
+    setrlimit(RLIMIT_CPU, (seconds, seconds))
+    setrlimit(RLIMIT_NPROC, (max_processes, max_processes))
 
 
-def run_job(job: dict[str, Any], result_fd: int, extra_fd: int | None) -> None:
+def limit_zygote() -> None:
+    """Set those limits that are the same for every child in the zygote, which keeps far from them; they are inherited."""
+    setrlimit(RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
+    setrlimit(RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+    setrlimit(RLIMIT_CORE, (0, 0))
+
+
+def run_job(job: Job, result_fd: int, extra_fd: int | None) -> None:
     """Run the job, writing frames to `result_fd`."""
-    reporter = Alarm.reporter = Reporter(result_fd, job["cpu_seconds"], job["total_cpu_seconds"])
-    reporter.send("begun")
-    if job["record_lines"]:
+    reporter = Alarm.reporter = Reporter(result_fd, job.cpu_seconds, job.total_cpu_seconds)
+    os.write(result_fd, BEGUN)
+    if job.record_lines:
         reporter.recorder = new_recorder()
     if extra_fd is None:
         run_tests(job, reporter)
-    elif job["role"] in ROLES:
-        ROLES[job["role"]](job, reporter, extra_fd)
+    elif job.role in ROLES:
+        ROLES[job.role](job, reporter, extra_fd)
     else:
         run_script(job, reporter)
 
@@ -208,17 +214,17 @@ def describe_syntax(error: BaseException, source: str) -> dict[str, Tree]:
     return {"exception": name, "line": line, "message": (message or type(error).__name__)[:MAX_MESSAGE_CHARS]}
 
 
-def load_program(job: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
+def load_program(job: Job, reporter: Reporter) -> dict[str, Any] | None:
     """Run the program and the set-up code. Returns their namespace; None, and a frame, where that failed."""
     reporter.begin()
-    code = compile_program(job["source"], reporter)
+    code = compile_program(job.source, reporter)
     if code is None:
         return None
     namespace = new_module("program")
     try:
         exec(code, namespace)
-        if job["setup"] is not None:
-            exec(job["setup"], namespace)
+        if job.setup is not None:
+            exec(job.setup, namespace)
     except BaseException as error:  # noqa: BLE001  the program may raise anything
         reporter.end()
         reporter.send_error(error, None)
@@ -227,20 +233,20 @@ def load_program(job: dict[str, Any], reporter: Reporter) -> dict[str, Any] | No
     return namespace
 
 
-def run_tests(job: dict[str, Any], reporter: Reporter) -> None:
+def run_tests(job: Job, reporter: Reporter) -> None:
     """Run call tests and assertions, each with a frame of its own."""
     namespace = load_program(job, reporter)
     if namespace is None:
         return
-    for test, (is_call, code) in enumerate(job["tests"], start=job["first_test"]):
+    for test, (is_call, code) in enumerate(job.tests, start=job.first_test):
         reporter.begin()
         try:
             value = eval(code, namespace)
             reporter.end()
             if is_call:
-                send_value(value, test, job["output_bytes"], reporter)
+                send_value(value, test, job.output_bytes, reporter)
             else:
-                reporter.send("held", test, nonce=job["nonce"])
+                reporter.send("held", test, nonce=job.nonce)
         except BaseException as error:  # noqa: BLE001  the program may raise anything
             reporter.end()
             reporter.send_error(error, test)
@@ -258,19 +264,18 @@ def send_value(value: object, test: int, limit: int, reporter: Reporter) -> None
 
 def warm_up(source: str, calls: list[str]) -> None:
     """Run a program once in the zygote itself: the first compile, exception and frame cost a millisecond otherwise."""
-    job = {
-        "role": "tests",
-        "source": source,
-        "setup": None,
-        "first_test": 0,
-        "tests": [(True, compile(call, TEST_FILE, "eval")) for call in calls],
-        "output_bytes": 1 << 16,
-    }
+    tests = tuple((True, compile(call, TEST_FILE, "eval")) for call in calls)
+    job = Job("tests", 10.0, 3600.0, 3600, 1 << 30, 1 << 16, source=source, tests=tests)
+    payload = marshal.dumps(tuple(job))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(HEADER.pack(len(payload)) + payload)
+        job = read_job(theirs.fileno())
     fd = os.open(os.devnull, os.O_WRONLY)
     reporter = Reporter(fd, 10.0, 3600.0)
-    run_tests(marshal.loads(marshal.dumps(job)), reporter)
+    run_tests(job, reporter)
     reporter.recorder = new_recorder()
-    run_tests(marshal.loads(marshal.dumps(job)), reporter)
+    run_tests(job, reporter)
     reporter.recorder.close()
     os.close(fd)
     sys.modules.pop("program")
@@ -295,10 +300,10 @@ def redirect(text: bytes, output_fd: int) -> None:
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def run_script(job: dict[str, Any], reporter: Reporter) -> None:
+def run_script(job: Job, reporter: Reporter) -> None:
     """Run the program as `__main__` and end it as the interpreter would: threads, exit handlers, flush."""
     reporter.begin()
-    code = compile_program(job["source"], reporter)
+    code = compile_program(job.source, reporter)
     if code is None:
         return
     reporter.send("loaded")
@@ -310,7 +315,7 @@ def run_script(job: dict[str, Any], reporter: Reporter) -> None:
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001  the program may raise anything
         reporter.end()
-        reporter.send_error(error, job["first_test"])
+        reporter.send_error(error, job.first_test)
         return
     reporter.end()
-    reporter.send("ended", job["first_test"])
+    reporter.send("ended", job.first_test)

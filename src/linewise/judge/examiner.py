@@ -15,22 +15,23 @@ from typing import Any
 
 from linewise.judge.child import MAX_MESSAGE_CHARS, TEST_FILE, Reporter
 from linewise.judge.exchange import CHUNK, Channel
+from linewise.judge.job import Job
 from linewise.judge.peer import TEST_MODULE, Peer
 from linewise.judge.proxy import Handle, Unsplittable, is_handle
-from linewise.judge.wire import ENCODER, WireError, safe_text
+from linewise.judge.wire import WireError, encode_payload, safe_text
 
 
-def run_examiner(job: dict[str, Any], reporter: Reporter, channel_fd: int) -> None:
+def run_examiner(job: Job, reporter: Reporter, channel_fd: int) -> None:
     """Run the set-up code and the assertions, with a frame for each."""
-    peer = Peer(Channel(channel_fd, job["output_bytes"] + CHUNK))
-    namespace = TestNamespace(peer, job["borrowed"], job["modules"])
+    peer = Peer(Channel(channel_fd, job.output_bytes + CHUNK))
+    namespace = TestNamespace(peer, job.borrowed, job.modules)
     sys.modules[TEST_MODULE] = ModuleType(TEST_MODULE)
     try:
         peer.await_program()
-        if job["setup"] is not None and not run_code(job["setup"], namespace, peer, reporter, None):
+        if job.setup is not None and not run_code(job.setup, namespace, peer, reporter, None):
             return
         reporter.send("loaded")
-        for test, code in enumerate(job["tests"], start=job["first_test"]):
+        for test, code in enumerate(job.tests, start=job.first_test):
             if not run_code(code, namespace, peer, reporter, test):
                 return
     except WireError:
@@ -105,21 +106,15 @@ class TestNamespace(dict[str, Any]):
 def warm_up(code: str) -> None:
     """Run a test in the zygote itself, against answers written in advance; the first one would cost each child more."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # one answer at a time can be read
-    job = {
-        "setup": None,
-        "first_test": 0,
-        "tests": [compile(code, TEST_FILE, "exec")] * 2,
-        "borrowed": frozenset({"f"}),
-        "modules": frozenset(),
-        "output_bytes": 1 << 16,
-    }
+    tests = (compile(code, TEST_FILE, "exec"),) * 2
+    job = Job("examiner", 10.0, 3600.0, 3600, 1 << 30, 1 << 16, tests=tests, borrowed=frozenset({"f"}))
     replies: list[dict[str, Any]] = [{"value": {"t": [True, {"h": [0, "f", ""]}]}}]
     replies += [{"value": [1, 2.5]}, {"value": [1, 2.5], "changed": [[0, [1, "b"]]]}] * 2
     null = os.open(os.devnull, os.O_WRONLY)
     with ours, theirs:
         channel = Channel(theirs.fileno(), CHUNK)
         for number, reply in enumerate([{}, *replies]):
-            channel.send(ENCODER.encode({"n": number, "cpu": 0.0, **reply}).encode())
+            channel.send(encode_payload({"n": number, "cpu": 0.0, **reply}))
         run_examiner(job, Reporter(null, 10.0, 3600.0), ours.fileno())
     os.close(null)
     sys.modules.pop(TEST_MODULE)

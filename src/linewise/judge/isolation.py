@@ -71,6 +71,8 @@ class Isolation:
             os.setgroups([])
         if self.tier != USER:
             self._prepare_landlock()
+        self._drop_capabilities = self.kernel.prepare("capset", *NO_CAPABILITIES)
+        self._die_with_parent = self.kernel.prepare("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         self.filter = Filter(self.kernel, self.machine)
 
     def _choose_user(self) -> None:
@@ -107,11 +109,13 @@ class Isolation:
         """Restrict this process, a fresh child, for good."""
         if self.tier == NOTHING:
             return
-        if self.program_id is not None and self.group_id is not None:
-            os.setresgid(self.group_id, self.group_id, self.group_id)
-            os.setresuid(self.program_id, self.program_id, self.program_id)
-        self.kernel.call("capset", *NO_CAPABILITIES)
-        self.kernel.call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a change of user clears it
+        user, group = self.program_id, self.group_id
+        if user is not None and group is not None:
+            os.setresgid(group, group, group)
+            os.setresuid(user, user, user)
+        if self._drop_capabilities() < 0:
+            self.kernel.call("capset", *NO_CAPABILITIES)  # it says why
+        self._die_with_parent()  # a change of user clears it
         if self.ruleset is not None:
             self.ruleset.restrict()
         self.filter.load(os.getpid())

@@ -5,7 +5,6 @@ library, write in its box, and nothing else. From version 4 on the rules also re
 and signals to processes outside the child.
 """
 
-import errno
 import os
 import struct
 from collections.abc import Iterable
@@ -46,6 +45,7 @@ class Ruleset:
             fields.append(ALL_SCOPES)
         attributes = struct.pack(f"={len(fields)}Q", *fields)
         self._fd = kernel.call("landlock_create_ruleset", attributes, len(attributes), 0)
+        self._restrict = kernel.prepare("landlock_restrict_self", self._fd, LOG_OFF if self.version >= 7 else 0)
 
     def allow(self, paths: Iterable[Path], rights: int) -> None:
         """Grant `rights` over files, and over folders with what they hold. What does not exist is passed over."""
@@ -62,10 +62,6 @@ class Ruleset:
 
     def restrict(self) -> None:
         """Apply the rules. `no_new_privs` must have been set. Raises OSError."""
-        try:
-            self._kernel.call("landlock_restrict_self", self._fd, LOG_OFF if self.version >= 7 else 0)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
+        if self._restrict() < 0:  # it may not know the flag
             self._kernel.call("landlock_restrict_self", self._fd, 0)
         os.close(self._fd)

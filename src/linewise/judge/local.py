@@ -15,7 +15,7 @@ from linewise.errors import JudgeError, UserError
 from linewise.judge.capabilities import Tier, choose_tier, parse_tier, unsafe_by_environment
 from linewise.judge.plan import Plan, plan_task
 from linewise.judge.worker import UnsplittableError, Worker
-from linewise.types import Report, Task, Trust
+from linewise.types import Report, Task, TestCase, Trust
 
 WINDOW = 32
 """Programs taken in advance for each worker, so that one slow program does not leave the others idle."""
@@ -79,6 +79,8 @@ class LocalJudge:
         )
         self._all = tuple(self._idle)
         self._local = threading.local()
+        self._splittable: dict[tuple[tuple[TestCase, ...], str | None, str], bool] = {}
+        """For tests and a reference that met an obstacle to running apart: whether the reference passes them so."""
         self._closed = False
         self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="linewise-judge")
 
@@ -188,13 +190,28 @@ class LocalJudge:
             try:
                 return self._worker().judge(plan, task.limits, program)
             except UnsplittableError as error:
+                if self._reference_passes(task, plan):
+                    return self._worker().judge(plan, task.limits, program, splittable=True)
                 obstacle = str(error)
         if self.allow_in_process:
             return self._worker().judge(plan_task(task, in_process=True), task.limits, program)
         raise JudgeError(
             f"task '{task.id}' has assertions that cannot run apart from the program: {obstacle}. Verdicts beside it could "
-            "be forged; rewrite them, as call tests for example, or use LocalJudge(allow_in_process=True) without rewards."
+            "be forged; rewrite them, as call tests for example, or use LocalJudge(allow_in_process=True), on the command line "
+            "--allow-in-process, without rewards."
         )
+
+    def _reference_passes(self, task: Task, plan: Plan) -> bool:
+        """Whether the task's own program passes apart from the tests, so that another one that does not led them astray."""
+        if task.reference is None:
+            return False
+        key = plan.tests, task.setup, task.reference
+        if key not in self._splittable:
+            try:
+                self._splittable[key] = self._worker().judge(plan, task.limits, task.reference).passed
+            except UnsplittableError:
+                self._splittable[key] = False
+        return self._splittable[key]
 
     def _worker(self) -> Worker:
         """The worker of the calling thread. A zygote ends with the thread that started it, so they stay together."""

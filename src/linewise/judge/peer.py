@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from linewise.judge.exchange import SCALARS, Channel, refill, survey
 from linewise.judge.proxy import ProgramError, Unsplittable, is_handle, make_exception
-from linewise.judge.replies import Decoder
+from linewise.judge.replies import Decoder, Incomparable
 from linewise.judge.wire import WireError, decode_payload
 
 TEST_MODULE = "tests"
@@ -177,6 +177,9 @@ class ArgumentPickler(pickle.Pickler):
         kind = type(value)
         if kind in SCALARS or kind in (list, tuple, dict, set):
             return None
+        if kind is Incomparable:
+            self.peer.too_large = True  # it came from the program, so this is no fault of the tests
+            raise ValueError(f"the program handed over {value}, which cannot be handed back")
         if is_handle(value):
             return "handle", value._linewise_number
         if isinstance(value, type) and value in self.peer.decoder.exceptions.numbers:

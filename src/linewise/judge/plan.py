@@ -6,11 +6,11 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
-from typing import Any
 
 from linewise.errors import TaskError
 from linewise.judge.checkers import Check, CheckFunction, check_of, load_check
 from linewise.judge.child import SETUP_FILE, TEST_FILE
+from linewise.judge.job import Job
 from linewise.judge.names import SplitPlan, plan_split
 from linewise.judge.wire import HEADER
 from linewise.types import AssertTest, CallTest, Limits, StdinTest, Task, TestCase, Trust
@@ -47,7 +47,7 @@ class Plan:
     def batch_at(self, test: int) -> Batch:
         """The rest, from index `test` on, of the batch that it belongs to."""
         batch = next(batch for batch in self.batches if batch.first <= test < batch.stop)
-        return replace(batch, first=test)
+        return batch if batch.first == test else replace(batch, first=test)
 
 
 def plan_task(task: Task, *, in_process: bool = False) -> Plan:
@@ -136,20 +136,17 @@ def request(
     nonce = secrets.token_hex(8) if plan.trust is Trust.IN_PROCESS else ""
     indices = range(batch.first, batch.stop)
     first = plan.tests[batch.first]
-    return _framed(
-        {
-            "role": "script" if batch.script else "tests",
-            "source": source,
-            "setup": plan.setup,
-            "first_test": batch.first,
-            "tests": [] if batch.script else [(isinstance(plan.tests[i], CallTest), plan.codes[i]) for i in indices],
-            "stdin": first.input.encode("utf-8", "replace") if isinstance(first, StdinTest) else b"",
-            "nonce": nonce,
-            "record_lines": record_lines,
-            **_limits(limits, cpu_left),
-        },
-        nonce,
+    tests = () if batch.script else tuple((isinstance(plan.tests[i], CallTest), plan.codes[i]) for i in indices)
+    job = _job("script" if batch.script else "tests", limits, cpu_left)._replace(
+        source=source,
+        setup=plan.setup,
+        first_test=batch.first,
+        tests=tests,
+        stdin=first.input.encode("utf-8", "replace") if isinstance(first, StdinTest) else b"",
+        nonce=nonce,
+        record_lines=record_lines,
     )
+    return _framed(job)
 
 
 def split_requests(
@@ -157,31 +154,30 @@ def split_requests(
 ) -> tuple[Request, Request]:
     """What the program's child and the tests' child of a split batch need: the program, and all of the rest."""
     assert plan.split is not None
-    common = _limits(limits, cpu_left)
-    program = {"role": "program", "source": source, "setup": plan.split.imports, "record_lines": record_lines, **common}
-    examiner = {
-        "role": "examiner",
-        "record_lines": False,
-        "setup": plan.setup,
-        "first_test": batch.first,
-        "tests": list(plan.codes[batch.first : batch.stop]),
-        "borrowed": plan.split.borrowed,
-        "modules": plan.split.modules,
-        **common,
-    }
-    return _framed(program, ""), _framed(examiner, "")
+    program = _job("program", limits, cpu_left)._replace(
+        source=source, setup=plan.split.imports, record_lines=record_lines
+    )
+    examiner = _job("examiner", limits, cpu_left)._replace(
+        setup=plan.setup,
+        first_test=batch.first,
+        tests=plan.codes[batch.first : batch.stop],
+        borrowed=plan.split.borrowed,
+        modules=plan.split.modules,
+    )
+    return _framed(program), _framed(examiner)
 
 
-def _limits(limits: Limits, cpu_left: float) -> dict[str, Any]:
-    return {
-        "cpu_seconds": limits.cpu_seconds,
-        "total_cpu_seconds": cpu_left,
-        "max_cpu_seconds": int(limits.total_cpu_seconds) + 2,
-        "memory_bytes": limits.memory_mb << 20,
-        "output_bytes": limits.output_bytes,
-    }
+def _job(role: str, limits: Limits, cpu_left: float) -> Job:
+    return Job(
+        role=role,
+        cpu_seconds=limits.cpu_seconds,
+        total_cpu_seconds=cpu_left,
+        max_cpu_seconds=int(limits.total_cpu_seconds) + 2,
+        memory_bytes=limits.memory_mb << 20,
+        output_bytes=limits.output_bytes,
+    )
 
 
-def _framed(job: dict[str, Any], nonce: str) -> Request:
-    payload = marshal.dumps(job)
-    return Request(frame=HEADER.pack(len(payload)) + payload, nonce=nonce)
+def _framed(job: Job) -> Request:
+    payload = marshal.dumps(tuple(job))
+    return Request(frame=HEADER.pack(len(payload)) + payload, nonce=job.nonce)

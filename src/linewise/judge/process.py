@@ -25,13 +25,18 @@ ANSWER_SECONDS = 20.0
 """How long a zygote may take to start a child, or to bury it once it has been killed."""
 PATIENCE_MS = 8
 """Most programs end within it. Until then the parent sleeps through their frames, which saves it a wake-up for each."""
-CPU_GRACE = 0.02
-"""Seconds beyond the CPU limit in which a child may say at which line it was struck."""
+CPU_GRACE = 0.08
+"""CPU seconds beyond the limit in which a child may say at which line it was struck. Its timer counts in ticks of the kernel
+and lags behind the clock that the parent reads, the more so the more processes share the core."""
 HANGUP_SECONDS = 0.5
 """How long a child may live on after it has closed its socket."""
 MIN_WALL_SECONDS = 1.0
 """Wall limits are never shorter: on a crowded machine a process may wait so long for a core."""
+MAX_STARVED_SHARE = 0.95
+"""At most so much of the time that has passed may count as waiting for a core, so that wall limits stay limits."""
 CHUNK = 1 << 18
+MAX_CHUNKS = 16
+"""More than a socket or a pipe holds, so that all is read of a child that has ended."""
 CREDENTIAL = struct.Struct("iII")
 """Process, user and group id, as `struct ucred` has them."""
 CREDENTIAL_SPACE = socket.CMSG_SPACE(CREDENTIAL.size) if hasattr(socket, "CMSG_SPACE") else 0
@@ -197,7 +202,8 @@ class Child:
             wall_factor: the same limits, times this factor, hold for the wall time; at least 1 second each.
         """
         self.await_hangup(PATIENCE_MS)
-        stop = self._watch(Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started))
+        clock = Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started)
+        stop = self._watch(clock)
         if self.packet is None:
             self.zygote.send(KILL)
             if not self.ends_within(ANSWER_SECONDS):
@@ -211,6 +217,7 @@ class Child:
             cpu_seconds=used,
             wall_seconds=time.monotonic() - self.started,
             peak_memory_mb=peak_kb / 1024,
+            starved_seconds=clock.starved,
         )
 
     def await_hangup(self, milliseconds: int) -> None:
@@ -232,9 +239,10 @@ class Child:
                 return Stop.OUTPUT
             if self.hung_up:
                 return None if self.ends_within(HANGUP_SECONDS) else Stop.DONE
-            if self.transcript.complete or self.transcript.broken:
+            if self.transcript.over:
                 return Stop.DONE
-            stop = clock.stop(process_cpu_seconds(self.pid), self.transcript.progress)
+            clock.grace = 0.0 if self.transcript.struck else CPU_GRACE
+            stop = clock.stop(process_cpu_seconds(self.pid), self.transcript.progress, [self.pid])
             if stop is not None:
                 return stop
             for fd, event in poll.poll(clock.next_check_ms(process_cpu_seconds(self.pid))):
@@ -276,7 +284,7 @@ class Child:
 
     def _feed(self, data: bytes) -> bool:
         self.transcript.feed(data)
-        return not (self.transcript.complete or self.transcript.broken)
+        return not self.transcript.over
 
     def _keep_output(self, data: bytes) -> bool:
         self.output += data
@@ -284,10 +292,11 @@ class Child:
 
 
 def _read_all(read: Callable[[], bytes], take: Callable[[bytes], bool]) -> None:
-    """Hand to `take` what can be read without waiting, until it says False."""
+    """Hand to `take` what can be read without waiting, until it says False; not for ever, since limits are checked between."""
     with suppress(BlockingIOError, ConnectionResetError):
-        while data := read():
-            if not take(data):
+        for _ in range(MAX_CHUNKS):
+            data = read()
+            if not data or not take(data):
                 return
 
 
@@ -302,14 +311,29 @@ class Clock:
         self.progress = 0
         self.cpu_mark = 0.0
         self.wall_mark = started
+        self.grace = CPU_GRACE
+        """CPU seconds granted beyond each limit."""
+        self.starved = 0.0
+        """Seconds that the processes are known to have waited for a core, by which the wall limits are extended."""
 
-    def stop(self, cpu: float, progress: int) -> Stop | None:
-        """Which limit has been reached, given the CPU seconds used so far and the number of steps completed."""
+    def stop(self, cpu: float, progress: int, pids: Sequence[int | None]) -> Stop | None:
+        """Which limit has been reached, if any.
+
+        Args:
+            cpu: CPU seconds that the processes have used so far.
+            progress: number of steps that they have completed.
+            pids: the processes, whose time in wait for a core is not counted; None for one that is not known yet.
+        """
         now = time.monotonic()
         if progress != self.progress:
             self.progress, self.cpu_mark, self.wall_mark = progress, cpu, now
         if self._cpu_left(cpu) <= 0:
             return Stop.CPU
+        if self._wall_left(now) > 0:
+            return None
+        # Looked up only now: few programs come here. What was waited for before counts for later steps too.
+        starved = sum(map(starved_seconds, pids))
+        self.starved = min(starved, (now - self.started) * MAX_STARVED_SHARE)
         return Stop.WALL if self._wall_left(now) <= 0 else None
 
     def next_check_ms(self, cpu: float) -> float:
@@ -318,12 +342,12 @@ class Clock:
         return max(left * 1000 + 1, 1)
 
     def _cpu_left(self, cpu: float) -> float:
-        return min(self.cpu_mark + self.cpu_seconds, self.total_cpu_seconds) + CPU_GRACE - cpu
+        return min(self.cpu_mark + self.cpu_seconds, self.total_cpu_seconds) + self.grace - cpu
 
     def _wall_left(self, now: float) -> float:
         step = self.wall_mark + max(self.cpu_seconds * self.wall_factor, MIN_WALL_SECONDS)
         total = self.started + max(self.total_cpu_seconds * self.wall_factor, MIN_WALL_SECONDS)
-        return min(step, total) - now
+        return min(step, total) + self.starved - now
 
 
 def process_cpu_seconds(pid: int | None) -> float:
@@ -333,6 +357,14 @@ def process_cpu_seconds(pid: int | None) -> float:
     try:
         return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) returns
     except OSError:
+        return 0.0
+
+
+def starved_seconds(pid: int | None) -> float:
+    """How long the main thread of a process has waited for a core while it could have run; 0 where nobody says."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
         return 0.0
 
 

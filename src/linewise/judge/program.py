@@ -21,7 +21,8 @@ from typing import Any
 
 from linewise.judge.child import MAX_MESSAGE_CHARS, Reporter, load_program, program_line
 from linewise.judge.exchange import MUTABLE, RICH, Channel, contents, survey
-from linewise.judge.wire import ENCODER, MAX_OPAQUE_CHARS, TooLargeError, ValueEncoder, safe_text
+from linewise.judge.job import Job
+from linewise.judge.wire import MAX_OPAQUE_CHARS, TooLargeError, ValueEncoder, encode_payload, safe_text
 
 OPERATORS = """
     eq ne lt le gt ge add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift iadd isub imul neg pos invert
@@ -42,12 +43,12 @@ MAX_REQUEST_BYTES = 1 << 31
 """The tests are trusted; this only catches a broken stream."""
 
 
-def run_program(job: dict[str, Any], reporter: Reporter, channel_fd: int) -> None:
+def run_program(job: Job, reporter: Reporter, channel_fd: int) -> None:
     """Load the program, greet the tests' child, then answer its requests until it ends."""
     namespace = load_program(job, reporter)
     if namespace is not None:
         reporter.end()
-        Responder(Channel(channel_fd, MAX_REQUEST_BYTES), namespace, job["output_bytes"], reporter).serve()
+        Responder(Channel(channel_fd, MAX_REQUEST_BYTES), namespace, job.output_bytes, reporter).serve()
 
 
 class Exports:
@@ -151,7 +152,7 @@ class Responder:
 
     def serve(self) -> None:
         """Say that the program is loaded, then answer until the tests' child has ended."""
-        self.channel.send(ENCODER.encode({"n": 0}).encode())
+        self.channel.send(encode_payload({"n": 0}))
         while (request := self.channel.receive()) is not None:
             self.answer(marshal.loads(request))
 
@@ -195,11 +196,8 @@ class Responder:
         """Send a message about the request that is being answered."""
         recorder = self.reporter.recorder
         lines = {} if recorder is None else {"lines": recorder.lines()}
-        self.channel.send(
-            ENCODER.encode(
-                {"n": self.request, "cpu": thread_time() - self.reporter.started, **lines, **content}
-            ).encode()
-        )
+        seconds = thread_time() - self.reporter.started
+        self.channel.send(encode_payload({"n": self.request, "cpu": seconds, **lines, **content}))
 
     def describe(self, error: BaseException, encoder: ReplyEncoder) -> Any:
         """What the tests' child needs to raise the exception again, and what the report says about it."""
@@ -269,7 +267,8 @@ def warm_up(source: str, name: str) -> None:
         for number, (target, args) in enumerate(asked, start=1):
             channel.send(marshal.dumps((number, 0, target, (args, {}), None)))
         theirs.shutdown(socket.SHUT_WR)
-        run_program({"source": source, "setup": None, "output_bytes": 1 << 16}, reporter, ours.fileno())
+        job = Job("program", 10.0, 3600.0, 3600, 1 << 30, 1 << 16, source=source)
+        run_program(job, reporter, ours.fileno())
     reporter.end()
     os.close(null)
     sys.modules.pop("program")

@@ -16,22 +16,51 @@ MAX_CELL_CHARS = 120
 
 
 def render_report(task: Task, program: str, report: Report) -> RenderableType:
-    """The program with its error line marked, one table row for each test, and the verdict in a sentence."""
+    """The program with its error line and, if they are known, the lines that ran; a row for each test; a sentence."""
     return Group(_source(program, report), Text(), _table(task, report), Text(), _summary(task, report))
 
 
 def _source(program: str, report: Report) -> RenderableType:
     error = report.error
+    # Lines are split as the compiler counts them.
+    source = _printable(program.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"))
     lines = {error.line} if error is not None and error.line is not None else set()
-    syntax = Syntax(
-        _printable(program.rstrip("\n")), "python", line_numbers=True, highlight_lines=lines, word_wrap=True
-    )
+    syntax: RenderableType = Syntax(source, "python", line_numbers=True, highlight_lines=lines, word_wrap=True)
+    if report.executed_lines is not None:
+        syntax = _source_with_lines(source, report, lines)
     if error is None:
         return syntax
     place = f"line {error.line}: " if error.line is not None else ""
     what = error.exception or error.verdict.value.replace("_", " ")
     message = f": {error.message}" if error.message else ""
     return Group(syntax, Text(_printable(f"{place}{what}{message}"), style="bold red"))
+
+
+def _source_with_lines(source: str, report: Report, marked: set[int]) -> RenderableType:
+    """The program, how many tests ran each line, and how suspicious that makes it where a test failed."""
+    known = [outcome.executed_lines for outcome in report.outcomes if outcome.executed_lines is not None]
+    scores = {} if report.passed else report.suspiciousness or {}
+    table = Table("line", "ran", box=None, pad_edge=False)
+    if scores:
+        table.add_column("suspicion")
+    table.add_column("program")
+    code = Syntax("", "python").highlight(source)
+    code.rstrip()
+    for number, text in enumerate(code.split("\n"), start=1):
+        num_hits = sum(number in lines for lines in known)
+        loaded = report.executed_lines is not None and number in report.executed_lines
+        ran = Text(f"{num_hits}/{len(known)}", "green") if num_hits else Text("load" if loaded else "", "dim")
+        cells = [Text(f"{'>' if number in marked else ' '}{number:>3}", "bold red" if number in marked else ""), ran]
+        if scores:
+            score = scores.get(number)
+            cells.append(
+                Text("" if score is None else f"{score:.2f}", "bold red" if score == max(scores.values()) else "")
+            )
+        table.add_row(*cells, text)
+    legend = f"ran: by how many of the {len(known)} tests that tell their lines; load: by loading the program alone"
+    if scores:
+        legend += "; suspicion: Ochiai's coefficient, 1.00 where all failing tests ran the line and no passing one did"
+    return Group(table, Text(legend, style="dim"))
 
 
 def _table(task: Task, report: Report) -> Table:
@@ -116,6 +145,8 @@ def report_as_json(task: Task, report: Report) -> dict[str, Any]:
         "cpu_seconds": report.cpu_seconds,
         "wall_seconds": report.wall_seconds,
         "peak_memory_mb": report.peak_memory_mb,
+        "executed_lines": _sorted(report.executed_lines),
+        "suspiciousness": report.suspiciousness,
         "tests": [
             {
                 "verdict": outcome.verdict.value,
@@ -123,8 +154,13 @@ def report_as_json(task: Task, report: Report) -> dict[str, Any]:
                 "line": outcome.line,
                 "message": outcome.message,
                 "actual": outcome.actual,
+                "executed_lines": _sorted(outcome.executed_lines),
                 "cpu_seconds": outcome.cpu_seconds,
             }
             for outcome in report.outcomes
         ],
     }
+
+
+def _sorted(lines: frozenset[int] | None) -> list[int] | None:
+    return None if lines is None else sorted(lines)

@@ -29,6 +29,8 @@ FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 PRCTLS = (15, 16)
 """PR_SET_NAME and PR_GET_NAME."""
 
+INSTRUCTION = struct.Struct("=HBBI")
+"""Operation, two jumps, operand: two 32-bit words, of which the second is the operand."""
 Instruction = tuple[int, int, int, int]
 
 
@@ -44,16 +46,20 @@ class Filter:
         """Assemble it and forbid this process to gain privileges, without which a filter may not be loaded."""
         self._kernel = kernel
         code, self._own_id_at = assemble(machine)
-        self._code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code), 8 * len(code))
-        self._program = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(self._code)))
+        self._words = (ctypes.c_uint32 * (2 * len(code))).from_buffer_copy(
+            b"".join(INSTRUCTION.pack(*line) for line in code)
+        )
+        self._program = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(self._words)))
+        self._load = kernel.prepare("seccomp", SET_MODE_FILTER, SPEC_ALLOW, self._program)
         kernel.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
     def load(self, own_id: int) -> None:
         """Restrict this process for good. `own_id`: its process id. Raises OSError."""
-        word = struct.pack("=I", own_id)
+        words = self._words
         for index in self._own_id_at:
-            ctypes.memmove(ctypes.addressof(self._code) + 8 * index + 4, word, 4)
-        self._kernel.call("seccomp", SET_MODE_FILTER, SPEC_ALLOW, self._program)
+            words[2 * index + 1] = own_id
+        if self._load() < 0:
+            self._kernel.call("seccomp", SET_MODE_FILTER, SPEC_ALLOW, self._program)  # it says why
 
 
 def assemble(machine: Machine) -> tuple[list[Instruction], list[int]]:

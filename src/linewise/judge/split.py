@@ -22,12 +22,32 @@ from linewise.judge.process import (
     process_cpu_seconds,
 )
 from linewise.judge.transcript import Ending, Stop, Transcript
-from linewise.judge.wire import ENDED, KILL, Tree, WireError
+from linewise.judge.wire import ENDED, KILL, Tree
 from linewise.types import Outcome, Verdict
 
 
 class ProgramTranscript(Transcript):
-    """Reads the frames of the program's child: how loading went, then lines at CPU limits, which are advisory."""
+    """Reads the frames of the program's child: how loading went, then lines at CPU limits, which are advisory.
+
+    Nothing else that it says after the program was loaded counts, whatever it is. A verdict that depended on it would depend
+    on which of the two children the parent hears first.
+    """
+
+    deaf = False
+    """Whether the stream broke after that."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that the child may still send is read."""
+        return self.deaf or super().over
+
+    def feed(self, data: bytes) -> None:
+        """Read bytes from the child. Never raises; `broken` is set where they break the protocol before the tests."""
+        if self.deaf:
+            return
+        super().feed(data)
+        if self.loaded and self.broken:
+            self.broken, self.deaf = False, True
 
     @property
     def complete(self) -> bool:
@@ -47,9 +67,7 @@ class ProgramTranscript(Transcript):
     def _read(self, content: dict[str, Tree]) -> None:
         if self.loaded and content.get("kind") == "struck":
             self._struck_line, self._struck_lines = self._line(content), self._executed(content)
-        elif self.loaded:
-            raise WireError("a frame after the program was loaded")
-        else:
+        elif not self.loaded:
             super()._read(content)
 
 
@@ -87,11 +105,18 @@ class SplitTranscript(Transcript):
 
     def conclude(self, ending: Ending, output: bytes) -> list[Outcome]:
         """Outcomes of the first tests of the batch, at least one; of all of them where the program did not load."""
+        if not self.program.loaded:
+            self.outcomes = []  # it answered while it was being loaded, in the name of what it would become
         self.load_error = self.program.load_error or self.load_error
         self.loaded = self.loaded and self.program.loaded
         self.broken = self.broken or self.program.broken
         self._struck_line, self._struck_lines = self.program.struck_line, self.program.struck_lines
         return super().conclude(ending, output)
+
+    def _unanswered(self, ending: Ending) -> Outcome:
+        if self.obstacle:
+            return Outcome(verdict=Verdict.CRASHED, message=f"the program led its tests astray: {self.obstacle}")
+        return super()._unanswered(ending)
 
 
 class SplitRun:
@@ -128,7 +153,8 @@ class SplitRun:
         """
         program, tests = self.children
         tests.await_hangup(PATIENCE_MS)
-        stop = self._watch(Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started))
+        clock = Clock(cpu_seconds, total_cpu_seconds, wall_factor, self.started)
+        stop = self._watch(clock)
         for child in (program, tests):
             if child.packet is None:
                 child.zygote.send(KILL)
@@ -136,9 +162,9 @@ class SplitRun:
             if not child.ends_within(ANSWER_SECONDS):
                 raise ZygoteFault("it did not bury a child")
             child.drain()
-        return self._ending(stop)
+        return self._ending(stop, clock.starved)
 
-    def _ending(self, stop: Stop | None) -> Ending:
+    def _ending(self, stop: Stop | None, starved_seconds: float) -> Ending:
         endings = [ENDED.unpack(child.packet) for child in self.children if child.packet is not None]
         signals = [os.WTERMSIG(status) if os.WIFSIGNALED(status) else None for status, _, _ in endings]
         return Ending(
@@ -147,6 +173,7 @@ class SplitRun:
             cpu_seconds=sum(used for _, used, _ in endings),
             wall_seconds=time.monotonic() - self.started,
             peak_memory_mb=max(peak_kb for _, _, peak_kb in endings) / 1024,
+            starved_seconds=starved_seconds,
         )
 
     def _watch(self, clock: Clock) -> Stop | None:
@@ -165,7 +192,8 @@ class SplitRun:
                 return None if all(child.ends_within(HANGUP_SECONDS) for child in self.children) else Stop.DONE
             if self.transcript.finished:
                 return Stop.DONE
-            stop = clock.stop(self._cpu_seconds(), self.transcript.progress + self.transcript.program.progress)
+            progress = self.transcript.progress + self.transcript.program.progress
+            stop = clock.stop(self._cpu_seconds(), progress, [child.pid for child in self.children])
             if stop is not None:
                 return stop
             for fd, event in poll.poll(clock.next_check_ms(self._cpu_seconds())):

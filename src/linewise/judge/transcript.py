@@ -40,6 +40,8 @@ class Ending:
     cpu_seconds: float
     wall_seconds: float
     peak_memory_mb: float
+    starved_seconds: float = 0.0
+    """How much of the wall time it waited for a core, as far as a wall limit made the parent ask."""
 
 
 class Transcript:
@@ -82,6 +84,16 @@ class Transcript:
         done = len(self.outcomes) == self.batch.stop - self.batch.first
         memory = bool(self.outcomes) and self.outcomes[-1].verdict is Verdict.MEMORY
         return self.load_error is not None or self.ended or done or memory
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that the child may still send is read."""
+        return self.complete or self.broken
+
+    @property
+    def struck(self) -> bool:
+        """Whether the child has said at which line the CPU limit struck it in the step that it is in."""
+        return self._struck
 
     def feed(self, data: bytes) -> None:
         """Read bytes from the child. Never raises; `broken` is set where they break the protocol."""

@@ -8,7 +8,7 @@ from linewise.judge.capabilities import Tier
 from linewise.judge.plan import Batch, Plan, request, split_requests
 from linewise.judge.process import Child, ZygoteFault, ZygoteProcess, kill_group
 from linewise.judge.split import SplitRun, SplitTranscript
-from linewise.judge.transcript import Ending, Transcript
+from linewise.judge.transcript import Ending, Stop, Transcript
 from linewise.types import Limits, Outcome, Report, Verdict
 
 MAX_CHILDREN = 20_000
@@ -43,15 +43,16 @@ class Worker:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def judge(self, plan: Plan, limits: Limits, program: str) -> Report:
+    def judge(self, plan: Plan, limits: Limits, program: str, *, splittable: bool = False) -> Report:
         """Run `program` against all tests. Raises `JudgeError` if that failed twice through no fault of its own.
 
-        Raises `UnsplittableError` where assertions cannot run apart from the program.
+        Raises `UnsplittableError` where assertions turn out to need the process of the program. With `splittable` they are
+        known not to: then it is the program that led them there, and the test is `crashed`.
         """
         faults: list[str] = []
         while len(faults) < ATTEMPTS:
             try:
-                return self._judge(plan, limits, program)
+                return self._judge(plan, limits, program, splittable)
             except (ZygoteFault, OSError) as fault:
                 self.close()
                 if self._stopped:
@@ -59,7 +60,7 @@ class Worker:
                 faults.append(str(fault))
         raise JudgeError(f"no verdict after {ATTEMPTS} attempts: the judge's process failed ({'; '.join(faults)})")
 
-    def _judge(self, plan: Plan, limits: Limits, program: str) -> Report:
+    def _judge(self, plan: Plan, limits: Limits, program: str, splittable: bool) -> Report:
         started = time.monotonic()
         outcomes: list[Outcome] = []
         executed: list[frozenset[int] | None] = []
@@ -70,11 +71,14 @@ class Worker:
                 spent = Outcome(verdict=Verdict.TIMEOUT, message="the CPU time of all tests together is used up")
                 outcomes.extend([spent] * (len(plan.tests) - len(outcomes)))
                 break
-            found, ending, loading_lines = self._run_child(plan, limits, program, first=len(outcomes), cpu_left=left)
+            found, ending, loading_lines = self._run_child(
+                plan, limits, program, first=len(outcomes), cpu_left=left, splittable=splittable
+            )
             outcomes.extend(found)
             executed.extend([loading_lines, *(outcome.executed_lines for outcome in found)])
             # A program that sleeps is charged for that too, or else it could hold the worker for ever.
-            charged += max(ending.cpu_seconds, ending.wall_seconds / self.wall_factor)
+            awake = ending.wall_seconds - ending.starved_seconds
+            charged += max(ending.cpu_seconds, awake / self.wall_factor)
             cpu_seconds += ending.cpu_seconds
             peak_memory_mb = max(peak_memory_mb, ending.peak_memory_mb)
             if found[-1].verdict is Verdict.SYNTAX_ERROR:
@@ -91,12 +95,14 @@ class Worker:
         )
 
     def _run_child(
-        self, plan: Plan, limits: Limits, program: str, *, first: int, cpu_left: float
+        self, plan: Plan, limits: Limits, program: str, *, first: int, cpu_left: float, splittable: bool
     ) -> tuple[list[Outcome], Ending, frozenset[int] | None]:
         batch = plan.batch_at(first)
         cpu_seconds = min(limits.cpu_seconds, cpu_left)
         if batch.split:
-            return self._run_split(plan, batch, limits, program, cpu_seconds=cpu_seconds, cpu_left=cpu_left)
+            return self._run_split(
+                plan, batch, limits, program, cpu_seconds=cpu_seconds, cpu_left=cpu_left, splittable=splittable
+            )
         ask = request(plan, batch, program, limits, cpu_left=cpu_left, record_lines=self.record_lines)
         transcript = Transcript(plan, batch, program=program, nonce=ask.nonce, output_bytes=limits.output_bytes)
         transcript.record_lines = self.record_lines
@@ -114,7 +120,15 @@ class Worker:
         return transcript.conclude(ending, bytes(child.output)), ending, transcript.loading_lines
 
     def _run_split(
-        self, plan: Plan, batch: Batch, limits: Limits, program: str, *, cpu_seconds: float, cpu_left: float
+        self,
+        plan: Plan,
+        batch: Batch,
+        limits: Limits,
+        program: str,
+        *,
+        cpu_seconds: float,
+        cpu_left: float,
+        splittable: bool,
     ) -> tuple[list[Outcome], Ending, frozenset[int] | None]:
         transcript = SplitTranscript(plan, batch, program=program, output_bytes=limits.output_bytes)
         zygotes = self._ready_zygote(PROGRAMS), self._ready_zygote(TESTS)
@@ -127,11 +141,11 @@ class Worker:
             run.close(kill=True)
             raise
         run.close()
-        # A program that broke the protocol at once may have ended the run before the tests' child was under way.
-        late = transcript.program.loaded and not transcript.begun and not transcript.program.broken
+        # A program that used up its time at once may have ended the run before the tests' child was under way.
+        late = transcript.program.loaded and not transcript.begun and ending.stop is not Stop.CPU
         if late or not transcript.program.begun:
             raise ZygoteFault("a child ended before it came to its work")
-        if transcript.obstacle:
+        if transcript.obstacle and not splittable:
             raise UnsplittableError(transcript.obstacle)
         return transcript.conclude(ending, b""), ending, transcript.loading_lines
 

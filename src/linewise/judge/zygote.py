@@ -120,6 +120,7 @@ def serve(control: socket.socket, isolation: "Isolation") -> None:
     held_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     own_tasks = count_own_tasks()  # /proc may be gone after this
     isolation.seal()
+    child.limit_zygote()
     max_processes = EXTRA_PROCESSES + (own_tasks if isolation.program_id is None else 0)
     gc.collect()
     gc.freeze()
