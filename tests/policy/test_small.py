@@ -13,7 +13,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return small.train_tokenizer(TEXTS, 290)
+    return small.train_tokenizer(TEXTS, 300)
 
 
 def test_a_line_end_and_its_indentation_are_one_token(tokenizer):
@@ -43,7 +43,7 @@ def test_a_body_has_the_same_tokens_alone_and_after_its_prompt(tokenizer):
 
 
 def test_special_tokens_and_size(tokenizer):
-    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer)) == (0, 1, 290)
+    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer)) == (0, 1, 300)
 
 
 def test_the_model_is_a_function_of_its_seed(tokenizer):
@@ -52,4 +52,4 @@ def test_the_model_is_a_function_of_its_seed(tokenizer):
     weights = [model.lm_head.weight for model in (first, same, other)]
     assert weights[0].equal(weights[1])
     assert not weights[0].equal(weights[2])
-    assert weights[0].shape == (290, 16)
+    assert weights[0].shape == (300, 16)
