@@ -1,0 +1,184 @@
+"""Where passing is too rare to learn from, a process reward model still says which lines were right.
+
+Bodies of four lines, each with five variants that the warm policy writes with equal probability; one combination of 625
+passes. Outcome-only PPO sees next to no reward within the budget; dense reward and value initialisation must find it.
+"""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from linewise.credit.ppo import PPO
+from linewise.credit.psgpo import PSGPO
+from linewise.evaluation.evaluate import Evaluation
+from linewise.policy.huggingface import HuggingFacePolicy
+from linewise.policy.huggingface_logprobs import response_logprobs
+from linewise.policy.tiny import tiny_causal
+from linewise.prm.labels import Kind, LabelledProgram, write_labels
+from linewise.recipes.ppo import ppo
+from linewise.recipes.psgpo import dense_ppo
+from linewise.rollout.buffer import BufferOptions
+from linewise.rollout.program import extract_program
+from linewise.rollout.prompts import PromptOptions, PromptStyle, build_prompt
+from linewise.tasks.jsonl import dump_jsonl
+from linewise.training.batch import collate
+from linewise.training.config import AnyRecipe, EvaluationOptions
+from linewise.training.prm import train_prm
+from linewise.training.prm_options import PrmTrainOptions
+from linewise.training.references import reference_example
+from linewise.training.run import train
+from linewise.types import CallTest, Completion, Limits, Sampling, StopReason, Task
+
+LINES = (
+    ("a=x+1", "a=x-1", "a=x*3", "a=x+5", "a=x*x"),
+    ("b=a*2", "b=a+2", "b=a-4", "b=a*a", "b=a//2"),
+    ("c=b-3", "c=b+3", "c=b*3", "c=b-a", "c=b+a"),
+    ("return c*5", "return c+5", "return c-5", "return c*7", "return c+x"),
+)
+"""The first variant of each line is the right one."""
+PROMPTS = PromptOptions(style=PromptStyle.COMPLETION)
+SAMPLING = Sampling(max_new_tokens=48)
+
+
+def make_task(name: str, split: str) -> Task:
+    return Task(
+        id=name,
+        prompt="Do it.",
+        tests=tuple(CallTest(call=f"{name}({x})", expected=str((2 * (x + 1) - 3) * 5)) for x in (0, 3, 7)),
+        entry_point=name,
+        signature=f"def {name}(x):",
+        reference=f"def {name}(x):\n{body((0, 0, 0, 0))}",
+        limits=Limits(cpu_seconds=0.5, total_cpu_seconds=1.0),
+        metadata={"split": split},
+    )
+
+
+def body(choice: tuple[int, ...]) -> str:
+    return "".join(f"    {variants[which]}\n" for variants, which in zip(LINES, choice, strict=True))
+
+
+TASKS = [make_task(f"f{index}", "train") for index in range(4)] + [make_task("g0", "heldout")]
+
+
+def warm_start(folder: Path) -> Path:
+    """A policy that writes each variant of each line with equal probability."""
+    torch.manual_seed(0)
+    loaded = tiny_causal()
+    policy = HuggingFacePolicy(loaded.model, loaded.tokenizer)
+    random = np.random.default_rng(0)
+    optimiser = torch.optim.AdamW(loaded.model.parameters(), lr=3e-3)
+    for _ in range(150):
+        examples = []
+        for task in TASKS:
+            for _ in range(6):
+                choice = tuple(random.integers(5, size=4).tolist())
+                answer = replace(task, reference=f"{task.signature}\n{body(choice)}")
+                examples.append(reference_example(answer, policy, PROMPTS))
+        batch = collate(examples, pad_id=loaded.tokenizer.pad_token_id, device=torch.device("cpu"))
+        logprobs = response_logprobs(loaded.model, batch.sequences).logprobs
+        loss = -(logprobs * batch.weights).sum() / batch.weights.sum()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(loaded.model.parameters(), 1.0)
+        optimiser.step()
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def labelled(task: Task, choice: tuple[int, ...], policy: HuggingFacePolicy) -> LabelledProgram:
+    """A program with its true labels: a line is recoverable while all lines so far are right."""
+    prompt = build_prompt(task, policy, PROMPTS)
+    example = reference_example(replace(task, reference=f"{task.signature}\n{body(choice)}"), policy, PROMPTS)
+    decoded = policy._token_bytes.decode_with_spans(example.response_ids)
+    program = extract_program(prompt, decoded.text)
+    right = list(itertools.accumulate((which == 0 for which in choice), lambda so_far, now: so_far and now))
+    first_line = 1 + len(program.source[: program.header_chars].splitlines())
+    return LabelledProgram(
+        task_id=task.id,
+        prompt=prompt,
+        completion=Completion(
+            prompt_ids=example.prompt_ids,
+            token_ids=example.response_ids,
+            logprobs=(0.0,) * len(example.response_ids),
+            char_spans=decoded.char_spans,
+            text=decoded.text,
+            stop_reason=StopReason.EOS,
+        ),
+        program=program,
+        kind=Kind.REVISED if right[0] else Kind.WRONG,
+        task_pass_rate=0.0,
+        first_line=first_line,
+        labels=tuple(1 if one else -1 for one in right),
+        policy="warm",
+    )
+
+
+def reward_model(policy_folder: Path, folder: Path) -> Path:
+    """A process reward model, trained on labels whose first wrong line lies anywhere."""
+    from linewise.policy.huggingface import load_policy
+
+    policy, random = load_policy(str(policy_folder)), np.random.default_rng(1)
+    programs = []
+    for index in range(240):
+        choice, error = random.integers(5, size=4), int(random.integers(4))
+        choice[:error], choice[error] = 0, random.integers(1, 5)
+        programs.append(labelled(TASKS[index % len(TASKS)], tuple(choice.tolist()), policy))
+    write_labels(programs, folder / "labels.jsonl")
+    options = PrmTrainOptions(
+        labels=(folder / "labels.jsonl",),
+        policy=str(policy_folder),
+        kinds=("revised", "wrong"),
+        epochs=4,
+        programs_per_step=16,
+        learning_rate=1e-3,
+        held_out_share=0.2,
+        evaluations_per_epoch=1,
+        precision="no",
+    )
+    result = train_prm(options, folder / "prm")
+    assert result.metrics.sign_accuracy > 0.9
+    return result.folder
+
+
+def tiny(recipe: AnyRecipe, policy: Path, tasks: Path, steps: int) -> AnyRecipe:
+    return replace(
+        recipe,
+        policy=str(policy),
+        tasks=(f"jsonl:{tasks}",),
+        steps=steps,
+        precision="no",
+        workers=1,
+        save_every=1000,
+        collection=replace(recipe.collection, tasks_per_step=4, num_samples=8, sampling=SAMPLING),
+        buffer=BufferOptions(capacity=32, warmup=32),
+        update=replace(recipe.update, samples_per_step=32, learning_rate=3e-4, warmup_steps=0),
+        critic=replace(recipe.critic, learning_rate=3e-4),
+        evaluation=EvaluationOptions(num_samples=64, sampling=SAMPLING),
+    )
+
+
+def final(result: Evaluation | None) -> float:
+    assert result is not None
+    return result.pass_at_k(1).mean
+
+
+@pytest.mark.slow
+def test_dense_reward_learns_where_the_outcome_is_too_rare(tmp_path: Path) -> None:
+    policy = warm_start(tmp_path / "policy")
+    dump_jsonl(TASKS, tmp_path / "tasks.jsonl")
+    prm = reward_model(policy, tmp_path)
+    outcome = tiny(replace(ppo(), credit=PPO(gae_lambda=0.95)), policy, tmp_path / "tasks.jsonl", steps=30)
+    dense = tiny(
+        replace(dense_ppo(), credit=PSGPO(ppo=PPO(gae_lambda=0.95))), policy, tmp_path / "tasks.jsonl", steps=30
+    )
+    dense = replace(dense, prm=str(prm), critic=replace(dense.critic, init=str(prm), rescale=True))
+    sparse_result = train(outcome, tmp_path / "outcome")
+    dense_result = train(dense, tmp_path / "dense")
+    assert final(sparse_result.before) < 0.05
+    assert final(sparse_result.after) < 0.1
+    assert final(dense_result.after) > 0.5
