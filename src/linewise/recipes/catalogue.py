@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from linewise.recipes.coderl import coderl
 from linewise.recipes.grpo import cispo, dapo, dr_grpo, grpo, gspo
+from linewise.recipes.ircoco import ircoco
 from linewise.recipes.ppo import ppo
 from linewise.recipes.psgpo import dense_ppo
 from linewise.recipes.reinforce import reinforce, rloo
@@ -10,6 +12,7 @@ from linewise.recipes.reinforce_plus_plus import reinforce_plus_plus, reinforce_
 from linewise.recipes.rltf import rltf
 from linewise.recipes.stepcoder import stepcoder
 from linewise.recipes.suspiciousness import suspiciousness
+from linewise.recipes.tp_grpo import tp_grpo
 from linewise.recipes.vineppo import vineppo
 from linewise.training.config import AnyRecipe
 
@@ -28,6 +31,9 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "reinforce++-baseline": reinforce_plus_plus_baseline,
     "vineppo": vineppo,
     "stepcoder": stepcoder,
+    "coderl": coderl,
+    "ircoco": ircoco,
+    "tp-grpo": tp_grpo,
     "suspiciousness": suspiciousness,
 }
 """What the command line knows by name; the first line of a function's docstring is what it says of it."""

@@ -9,6 +9,7 @@ from linewise.training.config import (
     CollectionOptions,
     CriticOptions,
     EvaluationOptions,
+    LineValueSource,
     Recipe,
     SupervisedOptions,
     UpdateOptions,
@@ -31,8 +32,10 @@ def on_policy(
     critic: CriticOptions | None = None,
     base_program: BaseProgram = BaseProgram.NONE,
     dynamic_sampling: bool = False,
+    supervised: SupervisedOptions | None = None,
+    line_values: LineValueSource = LineValueSource.COMPLETIONS,
 ) -> Recipe[CreditT]:
-    """Every sample is used by the updates of the step in which it was drawn; there is no supervised term."""
+    """Every sample is used by the updates of its own step; without `supervised` there is no supervised term."""
     num_programs = tasks_per_step * num_samples
     return Recipe(
         credit=credit,
@@ -46,8 +49,9 @@ def on_policy(
             dynamic_sampling=dynamic_sampling,
         ),
         buffer=BufferOptions(capacity=num_programs, warmup=num_programs, max_staleness=0, max_uses=1),
-        supervised=SupervisedOptions(references_per_step=0),
+        supervised=supervised or SupervisedOptions(references_per_step=0),
         evaluation=EvaluationOptions(sampling=Sampling(temperature=0.6, max_new_tokens=MAX_NEW_TOKENS)),
         update=update,
         critic=critic or CriticOptions(),
+        line_values=line_values,
     )

@@ -138,6 +138,15 @@ class EvaluationOptions:
     """How programs are drawn."""
 
 
+class LineValueSource(StrEnum):
+    """Where the values of line states come from."""
+
+    COMPLETIONS = "completions"
+    """Fresh completions of every state, as many as `vines` says."""
+    PRM = "prm"
+    """The process reward model of `prm`, its score as a probability."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Generic[CreditT_co]):
     """A whole run. `credit` is the only part that knows the algorithm."""
@@ -162,8 +171,12 @@ class Recipe(Generic[CreditT_co]):
     """V(s_t), built where the credit needs values."""
     vines: MonteCarloOptions = MonteCarloOptions()
     """Fresh completions of each line's state, where the credit reads line values."""
+    line_values: LineValueSource = LineValueSource.COMPLETIONS
+    """Where line values come from."""
     prm: str | None = None
     """Folder of a process reward model that scores lines, for credit that needs line scores."""
+    outcome_critic: str | None = None
+    """Folder of an outcome critic (`linewise coderl critic`), for credit that needs its probabilities."""
     evaluation: EvaluationOptions = EvaluationOptions()
     lora: LoraOptions = LoraOptions()
     """Low-rank adapters instead of full fine-tuning."""

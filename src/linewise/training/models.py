@@ -12,7 +12,7 @@ from linewise.losses.options import RatioLevel
 from linewise.policy.huggingface_load import LoadedModel
 from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprobs
 from linewise.prm.score import LineScorer, load_scorer
-from linewise.training.config import AnyRecipe, CriticKind
+from linewise.training.config import AnyRecipe, CriticKind, LineValueSource
 from linewise.training.learner import Learner
 from linewise.training.reference import frozen_copy, ref_logprobs
 from linewise.training.scoring import LineValuer, Scorer, TokenPass
@@ -25,6 +25,8 @@ from linewise.values.critic import (
     policy_outputs,
     token_values,
 )
+from linewise.values.evaluator import EvaluatorValues
+from linewise.values.score import OutcomeScorer, load_outcome_scorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,8 @@ class Models:
     scorer: Scorer
 
 
-def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator, *, line_values: LineValuer) -> Models:
-    """The models that a recipe needs, around the policy that was loaded; `line_values` is used where the credit reads them.
+def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator, *, completions: LineValuer) -> Models:
+    """The models that a recipe needs, around the policy that was loaded; `completions` values lines where the recipe says so.
 
     Raises RunError where the credit needs something that the recipe does not name, and PolicyError where a model cannot be
     loaded or reads other tokens than the policy.
@@ -76,6 +78,7 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
     values = None
     if with_values:
         values = scores_of(learner.model, _head_values) if critic is None else scores_of(critic.model, token_values)
+    scorer = open_line_scorer(recipe, loaded) if needs_prm(recipe) else None
     with_ratio = recipe.update.surrogate.ratio_level is not RatioLevel.NONE
     return Models(
         learner=learner,
@@ -84,19 +87,42 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
             old_logprobs=scores_of(learner.model, _logprobs) if with_ratio or with_reference else None,
             ref_logprobs=None if reference is None else scores_of(reference, ref_logprobs),
             values=values,
-            line_values=line_values if Need.LINE_VALUES in needs else None,
-            line_scores=open_line_scorer(recipe, loaded) if Need.LINE_SCORES in needs else None,
+            line_values=choose_line_values(recipe, completions, scorer) if Need.LINE_VALUES in needs else None,
+            line_scores=scorer if Need.LINE_SCORES in needs else None,
+            outcome_probs=open_outcome_scorer(recipe, loaded) if Need.OUTCOME_PROBS in needs else None,
         ),
     )
 
 
 def check_needs(recipe: AnyRecipe) -> None:
     """Raises RunError where the credit needs a model that the recipe does not name."""
-    if Need.LINE_SCORES in recipe.credit.needs and recipe.prm is None:
+    name = type(recipe.credit).__name__
+    if needs_prm(recipe) and recipe.prm is None:
         raise RunError(
-            f"the credit {type(recipe.credit).__name__} reads line scores, and no process reward model is named. Give the "
-            "folder that `linewise prm train` wrote with --prm."
+            f"the credit {name} reads what a process reward model says of lines, and no process reward model is named. Give "
+            "the folder that `linewise prm train` wrote with --prm."
         )
+    if Need.OUTCOME_PROBS in recipe.credit.needs and recipe.outcome_critic is None:
+        raise RunError(
+            f"the credit {name} reads an outcome critic's probabilities, and none is named. Give the folder that "
+            "`linewise coderl critic` wrote with --outcome-critic."
+        )
+
+
+def needs_prm(recipe: AnyRecipe) -> bool:
+    """Whether the credit reads a process reward model, as scores or as values."""
+    as_values = Need.LINE_VALUES in recipe.credit.needs and recipe.line_values is LineValueSource.PRM
+    return Need.LINE_SCORES in recipe.credit.needs or as_values
+
+
+def choose_line_values(recipe: AnyRecipe, completions: LineValuer, scorer: LineScorer | None) -> LineValuer:
+    """The source of line values that the recipe names."""
+    match recipe.line_values:
+        case LineValueSource.COMPLETIONS:
+            return completions
+        case LineValueSource.PRM:
+            assert scorer is not None
+            return EvaluatorValues(scorer=scorer)
 
 
 def open_critic(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator) -> Learner[Tensor]:
@@ -123,6 +149,14 @@ def open_line_scorer(recipe: AnyRecipe, loaded: LoadedModel) -> LineScorer:
     """The process reward model of the recipe."""
     assert recipe.prm is not None
     scorer = load_scorer(recipe.prm, device=loaded.model.device)
+    scorer.check_tokenizer(loaded.tokenizer)
+    return scorer
+
+
+def open_outcome_scorer(recipe: AnyRecipe, loaded: LoadedModel) -> OutcomeScorer:
+    """The outcome critic of the recipe."""
+    assert recipe.outcome_critic is not None
+    scorer = load_outcome_scorer(recipe.outcome_critic, device=loaded.model.device)
     scorer.check_tokenizer(loaded.tokenizer)
     return scorer
 

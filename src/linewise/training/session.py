@@ -85,7 +85,7 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
         )
     try:
         with LocalJudge(workers=recipe.workers, record_lines=Need.EXECUTED_LINES in recipe.credit.needs) as judge:
-            line_values = MonteCarloValues(
+            completions = MonteCarloValues(
                 policy=policy,
                 judge=judge,
                 options=recipe.vines,
@@ -93,7 +93,7 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
                 prompts=recipe.collection.prompts,
                 seed=derive_seed(recipe.seed, "vines"),
             )
-            models = open_models(recipe, loaded, accelerator, line_values=line_values)
+            models = open_models(recipe, loaded, accelerator, completions=completions)
             yield Session(
                 recipe=recipe,
                 folder=folder,

@@ -2,6 +2,7 @@
 
     critic         a learned V(s_t) at every token, with a backbone of its own or the policy's
     monte_carlo    V of the state after each line, from fresh completions
+    evaluator      the same, from a process reward model
     classes        the four outcomes of a program
     programs       judged programs as training sequences, on disk and back
     outcome        the outcome critic of CodeRL: logits, max-pooling, probabilities (torch)

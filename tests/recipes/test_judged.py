@@ -1,7 +1,8 @@
-"""Where passing is too rare to learn from, a process reward model still says which lines were right.
+"""Recipes that learn from a trained judge of lines or tokens, above all where the outcome is too rare to learn from.
 
-Bodies of four lines, each with five variants that the warm policy writes with equal probability; one combination of 625
-passes. Outcome-only PPO sees next to no reward within the budget; dense reward and value initialisation must find it.
+Bodies of four lines, each with five variants. A *rare* policy writes all variants equally: one combination of 625 passes, and
+outcome-only PPO sees next to no reward within the budget, while a process reward model says which lines were right. A *fair*
+policy writes the right variant most of the time.
 """
 
 import itertools
@@ -15,18 +16,25 @@ import torch
 from linewise.credit.ppo import PPO
 from linewise.credit.psgpo import PSGPO
 from linewise.evaluation.evaluate import Evaluation
-from linewise.policy.huggingface import HuggingFacePolicy
+from linewise.judge import LocalJudge
+from linewise.policy.huggingface import HuggingFacePolicy, load_policy
 from linewise.policy.huggingface_logprobs import response_logprobs
 from linewise.policy.tiny import tiny_causal
 from linewise.prm.labels import Kind, LabelledProgram, write_labels
+from linewise.recipes.coderl import coderl
+from linewise.recipes.ircoco import ircoco
 from linewise.recipes.ppo import ppo
 from linewise.recipes.psgpo import dense_ppo
+from linewise.recipes.tp_grpo import tp_grpo
 from linewise.rollout.buffer import BufferOptions
 from linewise.rollout.program import extract_program
 from linewise.rollout.prompts import PromptOptions, PromptStyle, build_prompt
 from linewise.tasks.jsonl import dump_jsonl
 from linewise.training.batch import collate
-from linewise.training.config import AnyRecipe, EvaluationOptions
+from linewise.training.config import AnyRecipe, EvaluationOptions, SupervisedOptions
+from linewise.training.outcome import train_outcome_critic
+from linewise.training.outcome_options import OutcomeTrainOptions
+from linewise.training.outcome_programs import sample_programs
 from linewise.training.prm import train_prm
 from linewise.training.prm_options import PrmTrainOptions
 from linewise.training.references import reference_example
@@ -64,8 +72,8 @@ def body(choice: tuple[int, ...]) -> str:
 TASKS = [make_task(f"f{index}", "train") for index in range(4)] + [make_task("g0", "heldout")]
 
 
-def warm_start(folder: Path) -> Path:
-    """A policy that writes each variant of each line with equal probability."""
+def warm_start(folder: Path, right: float) -> Path:
+    """A policy that writes the right variant of a line with this probability, and the others equally."""
     torch.manual_seed(0)
     loaded = tiny_causal()
     policy = HuggingFacePolicy(loaded.model, loaded.tokenizer)
@@ -75,7 +83,7 @@ def warm_start(folder: Path) -> Path:
         examples = []
         for task in TASKS:
             for _ in range(6):
-                choice = tuple(random.integers(5, size=4).tolist())
+                choice = tuple(random.choice(5, size=4, p=[right, *[(1 - right) / 4] * 4]).tolist())
                 answer = replace(task, reference=f"{task.signature}\n{body(choice)}")
                 examples.append(reference_example(answer, policy, PROMPTS))
         batch = collate(examples, pad_id=loaded.tokenizer.pad_token_id, device=torch.device("cpu"))
@@ -120,11 +128,9 @@ def labelled(task: Task, choice: tuple[int, ...], policy: HuggingFacePolicy) -> 
 
 def reward_model(policy_folder: Path, folder: Path) -> Path:
     """A process reward model, trained on labels whose first wrong line lies anywhere."""
-    from linewise.policy.huggingface import load_policy
-
     policy, random = load_policy(str(policy_folder)), np.random.default_rng(1)
     programs = []
-    for index in range(240):
+    for index in range(480):
         choice, error = random.integers(5, size=4), int(random.integers(4))
         choice[:error], choice[error] = 0, random.integers(1, 5)
         programs.append(labelled(TASKS[index % len(TASKS)], tuple(choice.tolist()), policy))
@@ -167,18 +173,68 @@ def final(result: Evaluation | None) -> float:
     return result.pass_at_k(1).mean
 
 
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tasks") / "tasks.jsonl"
+    dump_jsonl(TASKS, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return warm_start(tmp_path_factory.mktemp("rare"), right=0.2)
+
+
+@pytest.fixture(scope="module")
+def fair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return warm_start(tmp_path_factory.mktemp("fair"), right=0.6)
+
+
+@pytest.fixture(scope="module")
+def prm(rare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return reward_model(rare, tmp_path_factory.mktemp("prm"))
+
+
 @pytest.mark.slow
-def test_dense_reward_learns_where_the_outcome_is_too_rare(tmp_path: Path) -> None:
-    policy = warm_start(tmp_path / "policy")
-    dump_jsonl(TASKS, tmp_path / "tasks.jsonl")
-    prm = reward_model(policy, tmp_path)
-    outcome = tiny(replace(ppo(), credit=PPO(gae_lambda=0.95)), policy, tmp_path / "tasks.jsonl", steps=30)
-    dense = tiny(
-        replace(dense_ppo(), credit=PSGPO(ppo=PPO(gae_lambda=0.95))), policy, tmp_path / "tasks.jsonl", steps=30
+def test_outcome_only_ppo_stays_near_zero(rare: Path, tasks: Path, tmp_path: Path) -> None:
+    result = train(tiny(replace(ppo(), credit=PPO()), rare, tasks, steps=24), tmp_path / "run")
+    assert final(result.before) < 0.05
+    assert final(result.after) < 0.1
+
+
+@pytest.mark.slow
+def test_dense_reward_and_value_initialisation_find_what_the_outcome_hides(
+    rare: Path, tasks: Path, prm: Path, tmp_path: Path
+) -> None:
+    recipe = tiny(replace(dense_ppo(), credit=PSGPO(ppo=PPO())), rare, tasks, steps=24)
+    recipe = replace(recipe, prm=str(prm), critic=replace(recipe.critic, init=str(prm), rescale=True))
+    assert final(train(recipe, tmp_path / "run").after) > 0.5
+
+
+@pytest.mark.slow
+def test_immediate_rewards_of_an_evaluator_find_it_too(rare: Path, tasks: Path, prm: Path, tmp_path: Path) -> None:
+    recipe = tiny(replace(ircoco(), prm=str(prm)), rare, tasks, steps=24)
+    assert final(train(recipe, tmp_path / "run").after) > 0.3
+
+
+@pytest.mark.slow
+def test_tp_grpo_learns_from_a_fair_policy(fair: Path, tasks: Path, prm: Path, tmp_path: Path) -> None:
+    result = train(tiny(replace(tp_grpo(), prm=str(prm)), fair, tasks, steps=16), tmp_path / "run")
+    assert final(result.before) < 0.3
+    assert final(result.after) > 0.5
+
+
+@pytest.mark.slow
+def test_coderl_learns_with_a_critic_of_the_policys_own_programs(fair: Path, tasks: Path, tmp_path: Path) -> None:
+    policy = load_policy(str(fair))
+    with LocalJudge(workers=1) as judge:
+        block = sample_programs(policy, judge, TASKS, num_samples=24, sampling=SAMPLING, seed=0, prompts=PROMPTS)
+    options = OutcomeTrainOptions(
+        epochs=4, programs_per_step=16, learning_rate=1e-3, held_out_share=0.2, evaluations_per_epoch=1, precision="no"
     )
-    dense = replace(dense, prm=str(prm), critic=replace(dense.critic, init=str(prm), rescale=True))
-    sparse_result = train(outcome, tmp_path / "outcome")
-    dense_result = train(dense, tmp_path / "dense")
-    assert final(sparse_result.before) < 0.05
-    assert final(sparse_result.after) < 0.1
-    assert final(dense_result.after) > 0.5
+    critic = train_outcome_critic(options, block.programs, tmp_path / "critic", policy=str(fair))
+    recipe = tiny(replace(coderl(), outcome_critic=str(critic.folder)), fair, tasks, steps=16)
+    recipe = replace(recipe, supervised=SupervisedOptions(references_per_step=0))
+    result = train(recipe, tmp_path / "run")
+    assert final(result.before) < 0.3
+    assert final(result.after) > 0.45
