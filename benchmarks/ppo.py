@@ -1,4 +1,4 @@
-"""What a step of PPO costs beside outcome-only REINFORCE: seconds by stage and peak memory, each recipe in a process of its own.
+"""What a step of PPO costs beside outcome-only REINFORCE: seconds by stage and peak memory, each recipe in its own process.
 
     python benchmarks/ppo.py --policy arena --tasks arena
     python benchmarks/ppo.py --policy smollm2-135m --tasks starter --steps 2
