@@ -42,7 +42,7 @@ class SurrogateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class KlLossOptions:
-    """A penalty coef * KL in the loss. A penalty in the reward is the credit's business (`--credit.kl-coef`)."""
+    """A penalty coef * KL in the loss. A penalty in the reward is the credit's business (`--credit.reward.kl-coef`)."""
 
     coef: float = 0.0
     """0 switches the penalty off, and with it the reference policy."""
