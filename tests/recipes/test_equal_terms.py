@@ -12,6 +12,7 @@ from linewise.recipes.grpo import dapo
 from linewise.recipes.ppo import CRITIC_LEARNING_RATE, ppo
 from linewise.recipes.psgpo import dense_ppo
 from linewise.recipes.rltf import rltf
+from linewise.recipes.vineppo import vineppo
 
 COMPARABLE = [name for name in RECIPES if name != "dense-ppo"]
 
@@ -77,6 +78,12 @@ def test_what_speaks_of_the_longest_answer_follows_it() -> None:
 
 def test_the_critic_keeps_its_rate_unless_one_is_given() -> None:
     assert on_equal_terms(ppo(), Terms(), seed=0).critic.learning_rate == CRITIC_LEARNING_RATE
+
+
+def test_completions_of_lines_are_the_recipes_own_unless_given() -> None:
+    assert on_equal_terms(vineppo(), Terms(), seed=0).vines.num_completions == 9
+    vines = on_equal_terms(vineppo(), Terms(line_completions=3), seed=0).vines
+    assert (vines.num_completions, vines.first_chunk) == (3, 3), "all at once, without bias"
 
 
 def test_a_larger_buffer_stays_larger() -> None:

@@ -103,15 +103,15 @@ def test_a_token_budget_ends_a_run_too(warm_policy: Path, task_file: Path, tmp_p
 
 
 def test_completions_that_value_lines_count(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
-    recipe = small(vineppo(), warm_policy, task_file, max_programs=120, steps=20, vines=TWO_COMPLETIONS)
+    recipe = small(vineppo(), warm_policy, task_file, max_programs=92, steps=20, vines=TWO_COMPLETIONS)
     result = train(recipe, tmp_path / "run")
     rows = metrics_of(tmp_path / "run")
     assert all(row["auxiliary/programs"] > 0 for row in rows)
-    assert result.state.num_programs == sum(row["rollout/programs"] + row["auxiliary/programs"] for row in rows) <= 120
+    assert result.state.num_programs == sum(row["rollout/programs"] + row["auxiliary/programs"] for row in rows) <= 92
     assert result.state.num_tokens == sum(row["tokens/sampled"] + row["tokens/auxiliary"] for row in rows)
     assert len(rows) < 20
-    assert result.num_discarded > 0 or result.state.num_programs + 16 > 120
-    assert result.state.num_programs + max(result.num_discarded, 16) > 120, "another step would have been too much"
+    assert result.num_discarded > 0 or result.state.num_programs + 16 > 92
+    assert result.state.num_programs + max(result.num_discarded, 16) > 92, "another step would have been too much"
 
 
 def test_greedy_programs_to_compare_with_count(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
@@ -125,16 +125,16 @@ def test_greedy_programs_to_compare_with_count(warm_policy: Path, task_file: Pat
 
 def test_groups_left_out_count(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
     """What was sampled in all rounds is what the budget pays for, though fewer programs become samples."""
-    recipe = small(dapo(), warm_policy, task_file, max_programs=200, steps=20)
+    recipe = small(dapo(), warm_policy, task_file, max_programs=80, steps=20)
     result = train(recipe, tmp_path / "run")
     rows = metrics_of(tmp_path / "run")
     left_out = sum(row["rollout/groups_left_out"] for row in rows)
     assert left_out > 0
-    assert result.state.num_programs == rows[-1]["samples"] + 4 * left_out <= 200
+    assert result.state.num_programs == rows[-1]["samples"] + 4 * left_out <= 80
 
 
 def test_a_resumed_run_counts_on(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
-    recipe = small(vineppo(), warm_policy, task_file, max_programs=120, steps=20, vines=TWO_COMPLETIONS)
+    recipe = small(vineppo(), warm_policy, task_file, max_programs=92, steps=20, vines=TWO_COMPLETIONS)
     stop = 1
     whole = train(recipe, tmp_path / "whole")
     train(replace(recipe, steps=stop), tmp_path / "parts")

@@ -191,19 +191,20 @@ def notes_of(recipes: Mapping[str, AnyRecipe], terms: Terms) -> list[str]:
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print final scores and costs as a table, and the differences that exclude 0."""
+    """Print final scores, costs, and the differences that exclude 0."""
     ks = list(comparison.results[0].final)
-    table = Table(*("method", *(f"pass@{k}" for k in ks), "updates", "programs", "auxiliary", "tokens", "min a run"))
+    scores = Table("method", *(f"pass@{k}" for k in ks))
+    costs = Table(
+        "method", "updates", "programs", "auxiliary", "tokens", "verdicts", "minutes", title="a run, on average"
+    )
     for result in comparison.results:
         cost = result.cost
-        table.add_row(
-            result.method,
-            *(str(result.final[k]) for k in ks),
-            *(f"{count:,}" for count in (cost.steps, cost.programs, cost.auxiliary_programs, cost.tokens)),
-            f"{sum(cost.seconds.values()) / 60:.1f}",
-        )
-    console.print(table)
+        scores.add_row(result.method, *(str(result.final[k]) for k in ks))
+        counts = (cost.steps, cost.programs, cost.auxiliary_programs, cost.tokens, cost.verdicts)
+        costs.add_row(result.method, *(f"{count:,}" for count in counts), f"{sum(cost.seconds.values()) / 60:.1f}")
+    console.print(scores)
     console.print(f"starting pass@1 {comparison.start}; 95 % intervals over seeds and tasks", highlight=False)
+    console.print(costs)
     for pair in comparison.pairs:
         if pair.difference.excludes_zero:
             console.print(difference_line(pair), highlight=False)

@@ -32,6 +32,7 @@ class RunsDisplay:
         self._progress.console.print(
             f"{name}: pass@1 {estimate} over tasks after {run.cost.steps} updates, {run.cost.programs} programs",
             highlight=False,
+            soft_wrap=True,
         )
 
     def stage(self, name: str, total: int) -> None:

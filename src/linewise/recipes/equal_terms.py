@@ -17,6 +17,7 @@ from linewise.recipes.on_policy import MAX_NEW_TOKENS
 from linewise.rollout.prompts import PromptOptions, PromptStyle
 from linewise.training.config import AnyRecipe, EvaluationOptions
 from linewise.types import CreditAssigner, Need, Sampling
+from linewise.values.monte_carlo import MonteCarloOptions
 
 LENGTHS = ("max_length", "cache_length")
 """Settings of a credit that speak of the longest answer, and follow it."""
@@ -40,6 +41,8 @@ class Terms:
     """Of the policy, for all methods."""
     critic_learning_rate: float | None = None
     """Of a critic with a backbone of its own; none keeps the recipe's."""
+    line_completions: int | None = None
+    """K, completions of each line, for methods that value lines by sampling; none keeps the recipe's."""
     references: bool = True
     """Whether a supervised term on reference solutions stays, where a recipe has one; other methods see no reference."""
     temperature: float = 1.0
@@ -90,7 +93,7 @@ def on_equal_terms(recipe: AnyRecipe, terms: Terms, *, seed: int) -> AnyRecipe:
     num_tasks, num_samples = layout(terms.programs_per_step, num_tasks=old.tasks_per_step, num_samples=old.num_samples)
     scale = terms.programs_per_step / (old.tasks_per_step * old.num_samples)
     references = recipe.supervised.references_per_step * num_tasks / old.tasks_per_step * terms.references
-    critic_rate = terms.critic_learning_rate
+    critic_rate, lines = terms.critic_learning_rate, terms.line_completions
     return replace(
         recipe,
         credit=with_longest_answer(recipe.credit, old.sampling.max_new_tokens, terms.max_new_tokens),
@@ -118,6 +121,7 @@ def on_equal_terms(recipe: AnyRecipe, terms: Terms, *, seed: int) -> AnyRecipe:
             samples_per_step=scaled(recipe.update.samples_per_step, scale),
             learning_rate=terms.learning_rate,
         ),
+        vines=recipe.vines if lines is None else MonteCarloOptions(num_completions=lines, first_chunk=lines),
         critic=recipe.critic if critic_rate is None else replace(recipe.critic, learning_rate=critic_rate),
         evaluation=EvaluationOptions(
             tasks=terms.evaluation_tasks,
