@@ -145,6 +145,7 @@ HELP = (
     ["train", "rltf", "--help"],
     ["train", "stepcoder", "--help"],
     ["train", "psgpo", "--help"],
+    ["compare", "--help"],
     ["pretrain", "--help"],
     ["report", "--help"],
     ["prm", "--help"],

@@ -8,6 +8,7 @@ from linewise.errors import LinewiseError, did_you_mean
 
 COMMANDS = {
     "train": "train a policy by a recipe, or resume a run",
+    "compare": "methods under one budget of programs, over several seeds",
     "pretrain": "a small policy for comparisons on a CPU, from nothing",
     "eval": "unbiased pass@k of a policy, with bootstrap intervals",
     "judge": "run one program against the tests of a task",

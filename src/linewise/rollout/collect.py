@@ -20,6 +20,10 @@ class Collection:
     """Programs dropped because the judge failed; they are never rewarded."""
     empty_tasks: tuple[str, ...] = ()
     """Ids of tasks that have no group, since all their programs were dropped."""
+    num_programs: int = 0
+    """Programs sampled, those included that the judge could not judge."""
+    num_verdicts: int = 0
+    """Distinct programs judged."""
     num_tokens: int = 0
     """Tokens sampled."""
     seconds_generate: float = 0.0
@@ -69,6 +73,8 @@ def collect(
         groups=tuple(groups),
         num_judge_errors=len(errors),
         empty_tasks=tuple(task.id for task in tasks if task.id not in present),
+        num_programs=sum(map(len, completions)),
+        num_verdicts=len(verdicts),
         num_tokens=sum(len(completion.token_ids) for ours in completions for completion in ours),
         seconds_generate=sampled - started,
         seconds_judge=time.perf_counter() - sampled,

@@ -134,6 +134,10 @@ class EvaluationOptions:
     """Programs sampled for each task; 0 switches evaluation off."""
     every: int = 0
     """Steps between evaluations; 0 means only before the first and after the last."""
+    budget_parts: int = 0
+    """Evaluations evenly spaced over the run's budget, each after the last step that its part pays for; 0 means none."""
+    limit_seed: int | None = None
+    """Draws the tasks of `limit`; None means the run's seed."""
     sampling: Sampling = Sampling(temperature=0.6)
     """How programs are drawn."""
 
@@ -160,7 +164,11 @@ class Recipe(Generic[CreditT_co]):
     limit_tasks: int | None = None
     """Train on only this many tasks, drawn by the seed."""
     steps: int = 100
-    """Number of updates."""
+    """Number of updates; fewer where a budget ends the run."""
+    max_programs: int | None = None
+    """Budget: most programs sampled in training, those included that no update sees. A step beyond it is not made."""
+    max_tokens: int | None = None
+    """Budget: most tokens sampled in training, counted in the same way."""
     seed: int = 0
     """Same seed, same numbers (on a CPU)."""
     collection: CollectionOptions = CollectionOptions()

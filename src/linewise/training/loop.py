@@ -1,4 +1,4 @@
-"""The trainer: evaluate, then collect and update until the steps are done, then evaluate.
+"""The trainer: evaluate, then collect and update until the steps or the budget are used up, then evaluate.
 
 It runs any `Recipe`; what distinguishes algorithms has been written into the credit before it gets here.
 """
@@ -16,24 +16,25 @@ from linewise.errors import NonFiniteLossError
 from linewise.evaluation.evaluate import Evaluation, evaluate, merged
 from linewise.rollout.buffer import Draw
 from linewise.rollout.records import sample_to_record
+from linewise.training.budget import Spending, can_pay_for_a_round, check_first_step, ends_part, spending_metrics
 from linewise.training.checkpoint import checkpoint_name, save_checkpoint
 from linewise.training.export import export_policy
 from linewise.training.interrupts import interrupts_deferred
 from linewise.training.learner import UpdateMetrics
 from linewise.training.metrics import (
+    auxiliary_metrics,
     buffer_metrics,
     collection_metrics,
     critic_metrics,
     score_metrics,
     update_metrics,
-    valuation_metrics,
 )
 from linewise.training.progress import Display
 from linewise.training.run_folder import write_text
 from linewise.training.seeds import derive_seed, stream
 from linewise.training.session import Session
 from linewise.training.state import RunState
-from linewise.training.step import Collector
+from linewise.training.step import Collected, Collector
 from linewise.training.update import Gradients, Minibatch, Updater
 
 
@@ -46,6 +47,8 @@ class RunResult:
     """Held-out evaluation of the initial policy; None where evaluation is off."""
     after: Evaluation | None
     """Held-out evaluation of the trained policy."""
+    num_discarded: int = 0
+    """Programs of the step that the budget did not pay for; the policy learned nothing from them."""
 
 
 class Trainer:
@@ -65,6 +68,7 @@ class Trainer:
             num_processes=session.accelerator.num_processes,
         )
         self.updater = Updater(session=session)
+        self.num_discarded = 0
         self._started = time.perf_counter() - state.seconds
 
     def run(self) -> RunResult:
@@ -72,8 +76,7 @@ class Trainer:
         recipe = self.session.recipe
         try:
             before = self.evaluate(step=0)
-            while self.state.step < recipe.steps:
-                self.train_step()
+            while self.state.step < recipe.steps and self.train_step():
                 if recipe.evaluation.every and self.state.step % recipe.evaluation.every == 0:
                     self.evaluate(step=self.state.step)
                 if self.state.step % recipe.save_every == 0:
@@ -81,7 +84,7 @@ class Trainer:
                 if recipe.export_every and self.state.step % recipe.export_every == 0:
                     self.export_policy(self.session.folder.policies / checkpoint_name(self.state.step))
             self.save()
-            after = self.evaluate(step=recipe.steps)
+            after = self.evaluate(step=self.state.step)
         except KeyboardInterrupt:
             with interrupts_deferred():
                 path = self.save()
@@ -90,16 +93,24 @@ class Trainer:
                 )
             raise
         self.export_policy(self.session.folder.policy)
-        return RunResult(state=self.state, before=before, after=after)
+        return RunResult(state=self.state, before=before, after=after, num_discarded=self.num_discarded)
 
-    def train_step(self) -> None:
-        """One step: collect, draw, compute gradients; then, all or nothing, update weights, state and records."""
+    def train_step(self) -> bool:
+        """One step: collect, draw, compute gradients; then, all or nothing, update weights, state and records.
+
+        Returns whether the budget paid for it; if not, nothing has changed.
+        """
         session, state = self.session, self.state
         recipe, accelerator = session.recipe, session.accelerator
+        if not can_pay_for_a_round(recipe, state):
+            return False
         torch.manual_seed(derive_seed(recipe.seed, "dropout", state.step, accelerator.process_index))
         programs = recipe.collection.tasks_per_step * recipe.collection.num_samples // accelerator.num_processes
         self.display.stage("sampling", programs)
         collected = self.collector.fill(state, self.display.advance)
+        spending = self.spending_after(collected)
+        if not self.pays_for(spending):
+            return False
         draw = collected.state.buffer.draw(
             max(1, recipe.update.samples_per_step // accelerator.num_processes), stream(recipe.seed, "draw", state.step)
         )
@@ -116,24 +127,47 @@ class Trainer:
             self.state = replace(
                 collected.state,
                 step=state.step + 1,
+                num_programs=spending.num_programs,
+                num_tokens=spending.num_tokens,
                 buffer=draw.rest,
                 seconds=time.perf_counter() - self._started,
             )
             metrics = {
                 **collection_metrics(collected.collections),
-                **valuation_metrics(collected.valuations),
+                **auxiliary_metrics((*collected.decodes, *collected.valuations)),
+                **spending_metrics(recipe, spending),
                 "rollout/groups_left_out": collected.num_left_out,
                 **buffer_metrics(collected.state.buffer, draw, state.step),
                 **score_metrics(draw.samples),
                 **critic_metrics(draw.samples),
                 **update_metrics(updates),
-                "seconds/generate": sum(collection.seconds_generate for collection in collected.collections),
-                "seconds/judge": sum(collection.seconds_judge for collection in collected.collections),
+                "seconds/generate": sum(one.seconds_generate for one in (*collected.collections, *collected.decodes)),
+                "seconds/judge": sum(one.seconds_judge for one in (*collected.collections, *collected.decodes)),
                 "seconds/score": collected.seconds_score,
                 "seconds/credit": collected.seconds_credit,
                 "seconds/train": seconds_train,
             }
             self.record(metrics, draw)
+        return True
+
+    def pays_for(self, spending: Spending) -> bool:
+        """Whether the budget pays for a step; before one that ends a part of the budget the policy is evaluated."""
+        recipe, state = self.session.recipe, self.state
+        if spending.is_over(recipe):
+            check_first_step(recipe, state, spending)
+            self.num_discarded = spending.num_programs - state.num_programs
+            return False
+        if ends_part(recipe, state, spending):
+            self.evaluate(step=state.step)
+        return True
+
+    def spending_after(self, collected: Collected) -> Spending:
+        """What all processes will have sampled when this is learned from."""
+        ours = (collected.num_programs, collected.num_tokens)
+        programs, tokens = zip(*gather_object([ours]), strict=True)
+        return Spending(
+            num_programs=self.state.num_programs + sum(programs), num_tokens=self.state.num_tokens + sum(tokens)
+        )
 
     def gradients(self, minibatch: Minibatch, draw: Draw) -> Gradients:
         """The gradients of one update. A loss that is not finite ends the run, with the batch written down."""
@@ -242,6 +276,8 @@ class Trainer:
             "loss/",
             "buffer/fill",
             "buffer/capacity",
+            "rollout/programs",
+            "rollout/verdicts",
             "rollout/judge_errors",
             "rollout/empty_groups",
             "rollout/groups_left_out",

@@ -24,6 +24,8 @@ def collection_metrics(collections: Sequence[Collection]) -> dict[str, float]:
     faults = {
         "rollout/judge_errors": float(sum(collection.num_judge_errors for collection in collections)),
         "rollout/empty_groups": float(sum(len(collection.empty_tasks) for collection in collections)),
+        "rollout/programs": float(sum(collection.num_programs for collection in collections)),
+        "rollout/verdicts": float(sum(collection.num_verdicts for collection in collections)),
         "tokens/sampled": float(sum(collection.num_tokens for collection in collections)),
     }
     if not rollouts:
@@ -42,14 +44,14 @@ def collection_metrics(collections: Sequence[Collection]) -> dict[str, float]:
     }
 
 
-def valuation_metrics(valuations: Sequence[Valuation]) -> dict[str, float]:
-    """What was sampled and judged for line values alone, and trained on by nobody."""
-    if not valuations:
+def auxiliary_metrics(auxiliary: Sequence[Valuation | Collection]) -> dict[str, float]:
+    """What was sampled and judged for line values or as W_base alone, and trained on by nobody."""
+    if not auxiliary:
         return {}
     return {
-        "auxiliary/programs": float(sum(one.num_programs for one in valuations)),
-        "auxiliary/verdicts": float(sum(one.num_verdicts for one in valuations)),
-        "tokens/auxiliary": float(sum(one.num_tokens for one in valuations)),
+        "auxiliary/programs": float(sum(one.num_programs for one in auxiliary)),
+        "auxiliary/verdicts": float(sum(one.num_verdicts for one in auxiliary)),
+        "tokens/auxiliary": float(sum(one.num_tokens for one in auxiliary)),
     }
 
 

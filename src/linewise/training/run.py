@@ -23,12 +23,20 @@ FREE_TO_CHANGE = ("steps", "workers", "save_every", "keep_checkpoints", "tracker
 """Settings that may differ on resuming: they do not change what a step computes."""
 
 
-def train(recipe: AnyRecipe, out: Path, *, resume: bool = False, console: Console | None = None) -> RunResult:
+def train(
+    recipe: AnyRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    display: Display | None = None,
+) -> RunResult:
     """Run a recipe in the folder `out`, or continue the run that is there.
 
     A resumed run gives the numbers of an uninterrupted one (same seed, same machine, CPU): weights, optimiser, schedule,
     buffer and history come from the newest whole checkpoint, what was recorded after it is rewound, and random numbers
-    are functions of the seed and the step. Without a console nothing is printed. Raises RunError for a folder that
+    are functions of the seed and the step. Without a console nothing is printed; a `display` of the caller's own takes its
+    place. Raises RunError for a folder that
     holds a run already, or holds none, or holds one of other settings.
     """
     folder = RunFolder(path=out)
@@ -45,8 +53,8 @@ def train(recipe: AnyRecipe, out: Path, *, resume: bool = False, console: Consol
         if recipe.trackers:
             session.accelerator.init_trackers("linewise", config=_flat(recipe_to_record(recipe)))
         state = restore(session) if resume else RunState(buffer=Buffer(options=recipe.buffer))
-        with _display(console if main else None, recipe.steps, state.step) as display:
-            result = Trainer(session, state, display).run()
+        with _display(console if main else None, recipe.steps, state.step) as shown:
+            result = Trainer(session, state, display or shown).run()
         session.accelerator.end_training()
     return result
 

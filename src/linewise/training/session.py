@@ -143,7 +143,7 @@ def load_held_out_tasks(recipe: AnyRecipe, training: Sequence[Task]) -> list[Tas
             "split apart from the training tasks. Name a set with --evaluation.tasks, or switch evaluation off with "
             "--evaluation.num-samples 0."
         )
-    return subset(tasks, options.limit, recipe.seed)
+    return subset(tasks, options.limit, recipe.seed if options.limit_seed is None else options.limit_seed)
 
 
 def in_split(tasks: Sequence[Task], *names: str) -> list[Task]:

@@ -21,7 +21,11 @@ class RunState:
     rounds: int = 0
     """Collections made; larger than `step` where the buffer had to fill first."""
     num_samples: int = 0
-    """Programs sampled so far, by this process."""
+    """Programs that became samples so far, by this process."""
+    num_programs: int = 0
+    """Programs sampled so far by all processes, for whatever purpose in training: what a budget counts."""
+    num_tokens: int = 0
+    """Tokens of these programs."""
     seconds: float = 0.0
     """Wall time so far, over all sessions of the run."""
     buffer: Buffer
@@ -35,6 +39,8 @@ def state_to_record(state: RunState) -> dict[str, Any]:
         "step": state.step,
         "rounds": state.rounds,
         "num_samples": state.num_samples,
+        "num_programs": state.num_programs,
+        "num_tokens": state.num_tokens,
         "seconds": state.seconds,
         "buffer": {
             "options": asdict(state.buffer.options),
@@ -56,6 +62,8 @@ def state_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> R
         step=record["step"],
         rounds=record["rounds"],
         num_samples=record["num_samples"],
+        num_programs=record["num_programs"],
+        num_tokens=record["num_tokens"],
         seconds=record["seconds"],
         buffer=Buffer(
             options=BufferOptions(**buffer["options"]),

@@ -31,10 +31,24 @@ class Collected:
     collections: tuple[Collection, ...]
     num_left_out: int
     """Groups that dynamic sampling left out."""
+    decodes: tuple[Collection, ...]
+    """The greedy programs that stood for W_base, where the recipe wants them."""
     valuations: tuple[Valuation, ...]
     """What sampling for line values cost, where the credit reads them."""
     seconds_score: float
     seconds_credit: float
+
+    @property
+    def num_programs(self) -> int:
+        """Programs sampled for whatever purpose: in groups kept or left out, greedily, and to value lines."""
+        sampled = (*self.collections, *self.decodes)
+        return sum(one.num_programs for one in sampled) + sum(one.num_programs for one in self.valuations)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of these programs."""
+        sampled = (*self.collections, *self.decodes)
+        return sum(one.num_tokens for one in sampled) + sum(one.num_tokens for one in self.valuations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +70,15 @@ class Collector:
         """
         collections: list[Collection] = []
         seconds_score = seconds_credit = 0.0
+        decodes: list[Collection] = []
         valuations: list[Valuation] = []
         num_left_out = 0
         state = replace(state, buffer=state.buffer.drop_stale(self.policy.version))
         while not collections or not state.buffer.ready:
             tasks = self.tasks_of_round(state.rounds)
-            collection = self.collect_round(state, tasks, progress)
+            decoded = self.greedy_programs(tasks)
+            decodes += [] if decoded is None else [decoded]
+            collection = self.collect_round(state, tasks, decoded, progress)
             started = time.perf_counter()
             scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
             between = time.perf_counter()
@@ -97,6 +114,7 @@ class Collector:
             state=state,
             num_left_out=num_left_out,
             collections=tuple(collections),
+            decodes=tuple(decodes),
             valuations=tuple(valuations),
             seconds_score=seconds_score,
             seconds_credit=seconds_credit,
@@ -117,8 +135,10 @@ class Collector:
         )
         return everyones[self.process_index :: self.num_processes]
 
-    def collect_round(self, state: RunState, tasks: Sequence[Task], progress: Progress | None) -> Collection:
-        """Sample and judge the tasks of one round."""
+    def collect_round(
+        self, state: RunState, tasks: Sequence[Task], decoded: Collection | None, progress: Progress | None
+    ) -> Collection:
+        """Sample and judge the tasks of one round; `decoded` is what `greedy_programs` gave for them."""
         options = self.recipe.collection
         return collect(
             self.policy,
@@ -128,23 +148,27 @@ class Collector:
             sampling=options.sampling,
             seed=derive_seed(self.recipe.seed, "sample", state.rounds, self.process_index),
             prompts=options.prompts,
-            baselines=self.base_programs(state.history, tasks),
+            baselines=self.base_programs(state.history, decoded),
             progress=progress,
         )
 
-    def base_programs(self, history: Mapping[str, Report], tasks: Sequence[Task]) -> Mapping[str, Report]:
-        """W_base of each task, as the recipe wants it."""
+    def greedy_programs(self, tasks: Sequence[Task]) -> Collection | None:
+        """A greedy program of the newest policy for each task, where one stands for W_base."""
         options = self.recipe.collection
-        match options.base_program:
+        if options.base_program is not BaseProgram.LATEST_GREEDY:
+            return None
+        greedy = Sampling(temperature=0.0, max_new_tokens=options.sampling.max_new_tokens)
+        return collect(self.policy, self.judge, tasks, num_samples=1, sampling=greedy, seed=0, prompts=options.prompts)
+
+    def base_programs(self, history: Mapping[str, Report], decoded: Collection | None) -> Mapping[str, Report]:
+        """W_base of each task, as the recipe wants it."""
+        match self.recipe.collection.base_program:
             case BaseProgram.NONE:
                 return {}
             case BaseProgram.BEST_SO_FAR:
                 return history
             case BaseProgram.LATEST_GREEDY:
-                greedy = Sampling(temperature=0.0, max_new_tokens=options.sampling.max_new_tokens)
-                decoded = collect(
-                    self.policy, self.judge, tasks, num_samples=1, sampling=greedy, seed=0, prompts=options.prompts
-                )
+                assert decoded is not None, "greedy programs are decoded before the round"
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
 
 
