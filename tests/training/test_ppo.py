@@ -156,6 +156,14 @@ def test_policies_are_exported_on_the_way(warm_policy: Path, task_file: Path, tm
         assert torch.equal(tensor, last[name])
 
 
+def test_a_step_that_samples_more_than_the_buffer_holds_is_refused(
+    warm_policy: Path, task_file: Path, tmp_path: Path
+) -> None:
+    settings = small(grpo(), warm_policy, task_file, buffer=BufferOptions(capacity=15))
+    with pytest.raises(RunError, match=r"samples 16 programs.*--buffer\.capacity 16"):
+        train(settings, tmp_path / "run")
+
+
 def test_settings_that_leave_samples_unused_or_critics_alone_are_refused() -> None:
     with pytest.raises(ValueError, match=r"update\.minibatches=9"):
         UpdateOptions(samples_per_step=8, minibatches=9)

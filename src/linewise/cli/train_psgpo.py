@@ -126,7 +126,7 @@ def difference(before: Evaluation, after: Evaluation) -> str:
 
 def label_phase(phases: Phases, folder: Path) -> None:
     """Label programs of the baseline's policies; goes on after the last recorded stage."""
-    policies = sorted((folder / "baseline" / "policies").iterdir())[:NUM_POLICIES]
+    policies = sorted((folder / "baseline" / "policies").iterdir())[-NUM_POLICIES:]
     label, out = phases.label, folder / "labels.jsonl"
     command = prm_label.Label(
         policy=tuple(map(str, policies)),

@@ -18,6 +18,7 @@ D3. ValueInit rescales the head to (score + 1) / 2, a probability, and the criti
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from linewise.credit.ppo import PPO
 from linewise.credit.psgpo import PSGPO
@@ -31,7 +32,11 @@ from linewise.training.fit_options import FitOptions
 from linewise.types import Sampling
 
 NUM_POLICIES = 4
-"""Policies of the baseline run whose programs are labelled, evenly spaced (paper, section 4.1)."""
+"""Policies of the baseline run whose programs are labelled, evenly spaced, the last one included."""
+
+
+SHARED = ("policy", "tasks", "limit_tasks", "seed", "evaluation", "precision", "workers", "lora")
+"""Settings of the baseline that hold for the last phase too."""
 
 
 class Use(StrEnum):
@@ -65,12 +70,20 @@ class Phases:
     """Phase 4."""
 
     def __post_init__(self) -> None:
-        """Refuses a baseline run that is too short for four policies."""
+        """Refuses a baseline run that is too short for four policies, and settings that the last phase would not heed."""
         if self.baseline.steps < NUM_POLICIES:
             raise ValueError(
                 f"baseline.steps={self.baseline.steps} is too short: {NUM_POLICIES} policies of the run are labelled. Give at "
                 f"least {NUM_POLICIES}."
             )
+        usual = dense_ppo()
+        for name in (*SHARED, "prm"):
+            value = getattr(self.final, name)
+            if value not in (getattr(usual, name), getattr(self.baseline, name)):
+                raise ValueError(
+                    f"final.{name}={value} would not be heeded: all phases share the baseline's. Set it as baseline.{name}, or "
+                    "run the last phase alone with `linewise train dense-ppo`."
+                )
 
 
 def dense_ppo() -> Recipe[PSGPO]:
@@ -114,19 +127,9 @@ def final_of(phases: Phases, prm: str) -> Recipe[PSGPO] | Recipe[PPO]:
     critic = final.critic
     if phases.use in (Use.VALUE, Use.BOTH):
         critic = replace(critic, init=prm, rescale=True)
-    shared = {
-        "policy": first.policy,
-        "tasks": first.tasks,
-        "limit_tasks": first.limit_tasks,
-        "seed": first.seed,
-        "evaluation": first.evaluation,
-        "precision": first.precision,
-        "workers": first.workers,
-        "lora": first.lora,
-        "critic": critic,
-    }
+    shared: dict[str, Any] = {**{name: getattr(first, name) for name in SHARED}, "critic": critic}
     if phases.use in (Use.DENSE, Use.BOTH):
-        return replace(final, **shared, prm=prm)  # type: ignore[arg-type]
+        return replace(final, **shared, prm=prm)
     # Without the dense reward the credit is PPO's own, which asks for no line scores.
     outcome: Recipe[PPO] = Recipe(**{**vars(final), "credit": final.credit.ppo, **shared})
     return outcome

@@ -117,8 +117,8 @@ class CriticOptions:
         if self.kind is CriticKind.SHARED and (self.init is not None or self.rescale or self.warmup_steps):
             raise ValueError(
                 f"critic.init={self.init}, critic.rescale={self.rescale} and critic.warmup_steps={self.warmup_steps} are "
-                "for an own backbone: a shared one is the policy's, and cannot learn without it. Drop them, or use "
-                "--critic.kind own."
+                "for an own backbone: a shared one is the policy's, and cannot learn without it. Add --critic.warmup-steps 0 "
+                "and drop the others, or use --critic.kind own."
             )
 
 
@@ -164,7 +164,7 @@ class Recipe(Generic[CreditT_co]):
     limit_tasks: int | None = None
     """Train on only this many tasks, drawn by the seed."""
     steps: int = 100
-    """Number of updates; fewer where a budget ends the run."""
+    """Number of steps (collect, score, give credit, update); fewer where a budget ends the run."""
     max_programs: int | None = None
     """Budget: most programs sampled in training, those included that no update sees. A step beyond it is not made."""
     max_tokens: int | None = None

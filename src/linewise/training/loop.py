@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 from accelerate.utils import gather_object
 
-from linewise.errors import NonFiniteLossError
+from linewise.errors import NonFiniteLossError, RunError
 from linewise.evaluation.evaluate import Evaluation, evaluate, merged
 from linewise.rollout.buffer import Draw
 from linewise.rollout.records import sample_to_record
 from linewise.training.budget import Spending, can_pay_for_a_round, check_first_step, ends_part, spending_metrics
 from linewise.training.checkpoint import checkpoint_name, save_checkpoint
+from linewise.training.config import AnyRecipe
 from linewise.training.export import export_policy
 from linewise.training.interrupts import interrupts_deferred
 from linewise.training.learner import UpdateMetrics
@@ -68,6 +69,7 @@ class Trainer:
             num_processes=session.accelerator.num_processes,
         )
         self.updater = Updater(session=session)
+        check_capacity(session.recipe, session.accelerator.num_processes)
         self.num_discarded = 0
         self._started = time.perf_counter() - state.seconds
 
@@ -286,3 +288,15 @@ class Trainer:
         names = [name for name in metrics if all(name in one for one in everyones)]
         count = len(everyones)
         return {name: sum(one[name] for one in everyones) / (1 if name.startswith(summed) else count) for name in names}
+
+
+def check_capacity(recipe: AnyRecipe, num_processes: int) -> None:
+    """Raises RunError where a step samples more programs than the buffer holds: the first of them would be lost unseen."""
+    tasks = -(-recipe.collection.tasks_per_step // num_processes)
+    programs = tasks * recipe.collection.num_samples
+    if programs > recipe.buffer.capacity:
+        raise RunError(
+            f"a step samples {programs} programs, and the buffer holds buffer.capacity={recipe.buffer.capacity}: the first of "
+            f"them would be lost. Add --buffer.capacity {programs} --buffer.warmup {programs} --update.samples-per-step "
+            f"{programs * num_processes}, or sample fewer."
+        )

@@ -87,7 +87,9 @@ def step_line(step: int, metrics: Mapping[str, float]) -> str:
         f"step {step:>4}  pass {metrics.get('rollout/pass_rate', nan):.3f}"
         f"  tests {metrics.get('rollout/tests_passed', nan):.3f}"
         f"  syntax {metrics.get('verdict/syntax_error', nan):.2f}"
-        f"  loss {metrics.get('loss/total', nan):+.2f}  grad {metrics.get('grad_norm', nan):.2f}  {seconds:.0f} s"
+        f"  loss {metrics.get('loss/total', nan):+.2f}"
+        # While a critic warms up the policy has no gradient.
+        f"  grad {metrics.get('grad_norm', metrics.get('critic/grad_norm', nan)):.2f}  {seconds:.0f} s"
     )
 
 
