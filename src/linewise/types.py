@@ -208,7 +208,7 @@ class Program:
     source: str
     """What the judge runs."""
     header_chars: int
-    """Leading characters of `source` that were not sampled: the prompt's header, and the answer's beginning if one was given."""
+    """Leading characters of `source` that were not sampled: the prompt's header, and the answer's given beginning."""
     start: int
     end: int
 

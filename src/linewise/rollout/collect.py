@@ -44,8 +44,8 @@ def collect(
     """Sample `num_samples` programs for each task and judge them.
 
     `baselines` maps task ids to the report of W_base, which goes into the groups. `begun` gives the beginning of each task's
-    answer, in order, or None where the policy writes all of it; what is judged is the beginning and its continuation. Equal programs of one task are judged
-    once. A fault of the judge drops its rollouts and is counted.
+    answer, in order, or None where the policy writes all of it; what is judged is the beginning and its continuation.
+    Equal programs of one task are judged once. A fault of the judge drops its rollouts and is counted.
     """
     started = time.perf_counter()
     beginnings = [None] * len(tasks) if begun is None else begun

@@ -10,8 +10,9 @@ from linewise.errors import RunError
 from linewise.rollout.baselines import BaseProgram, best_so_far
 from linewise.rollout.collect import Collection, collect
 from linewise.training.config import AnyRecipe
+from linewise.training.hooks import Hooks, Visit, Visited
 from linewise.training.scoring import Scorer
-from linewise.training.seeds import derive_seed, visit
+from linewise.training.seeds import derive_seed
 from linewise.training.state import RunState
 from linewise.types import Group, Judge, Policy, Report, Sample, Sampling, ScoredGroup, Task
 from linewise.values.monte_carlo import Valuation
@@ -33,6 +34,8 @@ class Collected:
     """Groups that dynamic sampling left out."""
     valuations: tuple[Valuation, ...]
     """What sampling for line values cost, where the credit reads them."""
+    visited: tuple[Visited, ...]
+    """What came of this process's visits."""
     seconds_score: float
     seconds_credit: float
 
@@ -42,7 +45,7 @@ class Collector:
     """Samples, judges, scores and credits programs; it reads weights and never changes them."""
 
     recipe: AnyRecipe
-    tasks: Sequence[Task]
+    hooks: Hooks
     policy: Policy
     judge: Judge
     scorer: Scorer
@@ -57,11 +60,13 @@ class Collector:
         collections: list[Collection] = []
         seconds_score = seconds_credit = 0.0
         valuations: list[Valuation] = []
+        visited: list[Visited] = []
         num_left_out = 0
         state = replace(state, buffer=state.buffer.drop_stale(self.policy.version))
         while not collections or not state.buffer.ready:
-            tasks = self.tasks_of_round(state.rounds)
-            collection = self.collect_round(state, tasks, progress)
+            visits = self.visits_of_round(state)
+            collection = self.collect_round(state, visits, progress)
+            visited += self.hooks.visited(visits, collection.groups)
             started = time.perf_counter()
             scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
             between = time.perf_counter()
@@ -76,7 +81,7 @@ class Collector:
                 rounds=state.rounds + 1,
                 num_samples=state.num_samples + len(samples),
                 buffer=state.buffer.add(samples),
-                history=best_so_far(state.history, collection.groups),
+                history=best_so_far(state.history, filter(is_from_scratch, collection.groups)),
             )
             collections.append(collection)
             num_left_out += len(scored.groups) - len(groups)
@@ -98,6 +103,7 @@ class Collector:
             num_left_out=num_left_out,
             collections=tuple(collections),
             valuations=tuple(valuations),
+            visited=tuple(visited),
             seconds_score=seconds_score,
             seconds_credit=seconds_credit,
         )
@@ -107,19 +113,14 @@ class Collector:
         outcomes = {rollout.report.passed for rollout in group.rollouts}
         return len(outcomes) > 1 or not self.recipe.collection.dynamic_sampling
 
-    def tasks_of_round(self, round_index: int) -> list[Task]:
-        """This process's share of the tasks of one round."""
-        everyones = visit(
-            self.tasks,
-            visit_index=round_index,
-            count=self.recipe.collection.tasks_per_step,
-            seed=self.recipe.seed,
-        )
-        return everyones[self.process_index :: self.num_processes]
+    def visits_of_round(self, state: RunState) -> list[Visit]:
+        """This process's share of the visits of one round."""
+        return self.hooks.visits(state.hooks, state.rounds)[self.process_index :: self.num_processes]
 
-    def collect_round(self, state: RunState, tasks: Sequence[Task], progress: Progress | None) -> Collection:
+    def collect_round(self, state: RunState, visits: Sequence[Visit], progress: Progress | None) -> Collection:
         """Sample and judge the tasks of one round."""
         options = self.recipe.collection
+        tasks = [one.task for one in visits]
         return collect(
             self.policy,
             self.judge,
@@ -129,6 +130,7 @@ class Collector:
             seed=derive_seed(self.recipe.seed, "sample", state.rounds, self.process_index),
             prompts=options.prompts,
             baselines=self.base_programs(state.history, tasks),
+            begun=[one.begun for one in visits],
             progress=progress,
         )
 
@@ -146,6 +148,11 @@ class Collector:
                     self.policy, self.judge, tasks, num_samples=1, sampling=greedy, seed=0, prompts=options.prompts
                 )
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
+
+
+def is_from_scratch(group: Group) -> bool:
+    """Whether nothing was given of the answers, so that a program can stand for W_base in later visits."""
+    return all(rollout.begun is None for rollout in group.rollouts)
 
 
 def credit_group(recipe: AnyRecipe, group: ScoredGroup) -> list[Sample]:
