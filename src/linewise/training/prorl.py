@@ -2,10 +2,14 @@
 
 With a penalty beta KL(pi || ref), the optimum for the reward r is
 
-    pi*(y) = ref(y) exp(r(y) / beta) / Z,    and after k resets    pi*(y) = ref_0(y) exp(k' r(y) / beta) / Z,  k' = k + 1
+    pi*(y) = ref(y) exp(r(y) / beta) / Z
 
 so training stops at a distance from the reference that the penalty sets. A reset makes the current policy the reference,
-ref <- pi, and forgets the optimiser's moments. It is due where the training pass rate no longer grows:
+ref <- pi, and forgets the optimiser's moments. After k resets, each made at the optimum, the reference is
+
+    ref_k(y) = ref_0(y) exp(k r(y) / beta) / Z_k
+
+and the optimum is what it will be after one more. A reset is due where the training pass rate no longer grows:
 
     mean(p_{t-w+1} .. p_t) - mean(p_{t-2w+1} .. p_{t-w}) <= tolerance
 

@@ -87,16 +87,14 @@ class Collector:
             num_left_out += len(scored.groups) - len(groups)
             if self.recipe.collection.dynamic_sampling and len(collections) == self.recipe.collection.max_rounds:
                 break
-            if not any(collection.groups for collection in collections) and len(collections) >= MAX_EMPTY_ROUNDS:
-                raise RunError(
-                    f"{len(collections)} collections in a row gave no usable sample: every program met a fault of the "
-                    "judge. Try one with `linewise judge`, or fewer --workers."
-                )
+            if len(collections) >= MAX_EMPTY_ROUNDS:
+                check_judged(collections)
         if not state.buffer.entries:
+            check_judged(collections)
             raise RunError(
                 f"in {len(collections)} rounds of sampling no task had both passing and failing programs, so nothing is left "
                 "to learn from: the tasks are too hard or too easy. Choose others, sample more programs a task "
-                "(--collection.num-samples), or switch --collection.no-dynamic-sampling."
+                "(--collection.num-samples), or switch dynamic sampling off (--collection.no-dynamic-sampling)."
             )
         return Collected(
             state=state,
@@ -148,6 +146,15 @@ class Collector:
                     self.policy, self.judge, tasks, num_samples=1, sampling=greedy, seed=0, prompts=options.prompts
                 )
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
+
+
+def check_judged(collections: Sequence[Collection]) -> None:
+    """Raises RunError where the judge could not judge a single program."""
+    if not any(collection.groups for collection in collections):
+        raise RunError(
+            f"{len(collections)} collections in a row gave no usable sample: every program met a fault of the judge. Try one "
+            "with `linewise judge`, or fewer --workers."
+        )
 
 
 def is_from_scratch(group: Group) -> bool:
