@@ -131,7 +131,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """The first part of an answer, sampled before, from which a policy goes on."""
+    """The first part of an answer, sampled before or taken from a reference, from which a policy goes on."""
 
     text: str
     """What the answer says so far; the prompt's own `text` does not hold it."""
@@ -205,12 +205,12 @@ class Completion:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """The code inside a completion: `source == header + completion.text[start:end]`."""
+    """The code inside a completion: `source[header_chars:] == completion.text[start:end]`."""
 
     source: str
     """What the judge runs."""
     header_chars: int
-    """Leading characters of `source` that stand in the prompt and were not sampled."""
+    """Leading characters of `source` that were not sampled: the prompt's header, and the answer's given beginning."""
     start: int
     end: int
 
@@ -345,6 +345,8 @@ class Rollout:
     completion: Completion
     program: Program
     report: Report
+    begun: Beginning | None = None
+    """The beginning of the answer, where it was given: its tokens are among the prompt's, and its text is not sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ def steps_of(program: Program) -> Steps:
 def begin_at(prompt: Prompt, completion: Completion, steps: Steps, step: int) -> Prompt:
     """The prompt whose answer has begun with steps 1 .. `step` of the completion, on the completion's own tokens.
 
-    Blank lines at the end are left to the continuation, so that such a prefix is the same as the one before them.
+    Blank lines at the end are left to the continuation, so that such a prefix is the same as the one before them. Where the
+    prompt has begun already, the completion goes on from there.
     """
     while step > 1 and not completion.text[steps.ends[step - 2] : steps.ends[step - 1]].strip():
         step -= 1
@@ -71,12 +72,21 @@ def begin_at(prompt: Prompt, completion: Completion, steps: Steps, step: int) ->
     if over and (over.strip() or over[-1] not in "\r\n"):
         token_ids, over = None, ""
     beginning = Beginning(text=completion.text[:cut] + over, token_ids=token_ids, ends_line=not over)
-    return replace(prompt, begun=beginning)
+    return replace(prompt, begun=beginning if prompt.begun is None else _joined(prompt.begun, beginning))
+
+
+def _joined(first: Beginning, second: Beginning) -> Beginning:
+    known = first.token_ids is not None and second.token_ids is not None
+    return Beginning(
+        text=first.text + second.text,
+        token_ids=(*first.token_ids, *second.token_ids) if known else None,  # type: ignore[misc]
+        ends_line=second.ends_line,
+    )
 
 
 def is_continued(prompt: Prompt, text: str) -> bool:
     """Whether a continuation can end: its program is whole, or it has left the beginning's last line as it must not."""
-    return strays(prompt, text) or is_complete(prompt, _answer(prompt, text))
+    return strays(prompt, text) or is_complete(prompt, text)
 
 
 def strays(prompt: Prompt, text: str) -> bool:
@@ -86,8 +96,4 @@ def strays(prompt: Prompt, text: str) -> bool:
 
 def continued_program(prompt: Prompt, text: str) -> str:
     """The program of the beginning and its continuation together."""
-    return extract_program(prompt, _answer(prompt, text)).source
-
-
-def _answer(prompt: Prompt, text: str) -> str:
-    return text if prompt.begun is None else prompt.begun.text + text
+    return extract_program(prompt, text).source

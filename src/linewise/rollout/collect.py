@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from linewise.errors import JudgeError
 from linewise.rollout.program import extract_program, is_complete
 from linewise.rollout.prompts import PromptOptions, build_prompt
-from linewise.types import Completion, Group, Judge, Policy, Program, Report, Rollout, Sampling, Task
+from linewise.types import Beginning, Completion, Group, Judge, Policy, Program, Report, Rollout, Sampling, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +42,21 @@ def collect(
     seed: int,
     prompts: PromptOptions,
     baselines: Mapping[str, Report] | None = None,
+    begun: Sequence[Beginning | None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Collection:
     """Sample `num_samples` programs for each task and judge them.
 
-    `baselines` maps task ids to the report of W_base, which goes into the groups. Equal programs of one task are judged
-    once. A fault of the judge drops its rollouts and is counted.
+    `baselines` maps task ids to the report of W_base, which goes into the groups. `begun` gives the beginning of each task's
+    answer, in order, or None where the policy writes all of it; what is judged is the beginning and its continuation.
+    Equal programs of one task are judged once. A fault of the judge drops its rollouts and is counted.
     """
     started = time.perf_counter()
-    rendered = [build_prompt(task, policy, prompts) for task in tasks]
+    beginnings = [None] * len(tasks) if begun is None else begun
+    rendered = [
+        replace(build_prompt(task, policy, prompts), begun=beginning)
+        for task, beginning in zip(tasks, beginnings, strict=True)
+    ]
     completions = policy.generate(
         rendered, num_samples=num_samples, sampling=sampling, seed=seed, is_complete=is_complete, progress=progress
     )
@@ -62,10 +68,10 @@ def collect(
     verdicts = judge_once(judge, tasks, programs)
     groups: list[Group] = []
     errors: list[JudgeError] = []
-    for task, ours, sources in zip(tasks, completions, programs, strict=True):
+    for task, beginning, ours, sources in zip(tasks, beginnings, completions, programs, strict=True):
         reports = [verdicts[task.id, program.source] for program in sources]
         errors.extend(report for report in reports if isinstance(report, JudgeError))
-        rollouts = tuple(rollouts_of(task, ours, sources, reports))
+        rollouts = tuple(rollouts_of(task, ours, sources, reports, begun=beginning))
         if rollouts:
             groups.append(Group(task=task, rollouts=rollouts, baseline=(baselines or {}).get(task.id)))
     present = {group.task.id for group in groups}
@@ -92,11 +98,16 @@ def judge_once(
 
 
 def rollouts_of(
-    task: Task, completions: Sequence[Completion], programs: Sequence[Program], reports: Sequence[Report | JudgeError]
+    task: Task,
+    completions: Sequence[Completion],
+    programs: Sequence[Program],
+    reports: Sequence[Report | JudgeError],
+    *,
+    begun: Beginning | None = None,
 ) -> list[Rollout]:
     """The rollouts of one task, without those that the judge could not judge."""
     return [
-        Rollout(task=task, completion=completion, program=program, report=report)
+        Rollout(task=task, completion=completion, program=program, report=report, begun=begun)
         for completion, program, report in zip(completions, programs, reports, strict=True)
         if not isinstance(report, JudgeError)
     ]

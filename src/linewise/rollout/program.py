@@ -8,6 +8,8 @@ A prompt decides what can end a program:
 - neither (a free answer): the closing fence of the program's code block. An answer without a fence ends with the
   end-of-sequence token.
 
+Where the answer has begun (`Prompt.begun`), `text` is what comes after the beginning, and the two together are read.
+
 Whether a program was *cut* is no question for this module: that is `Completion.truncated`.
 """
 
@@ -31,6 +33,7 @@ def is_complete(prompt: Prompt, text: str) -> bool:
 
     Only a text whose last line has begun at column 0 can have completed a program: all others are answered at once.
     """
+    text = _given(prompt) + text
     if prompt.fenced and "\n```" in text:  # a token may hold the fence and what follows it
         return True
     last = text[text.rfind("\n") + 1 :]
@@ -42,12 +45,24 @@ def is_complete(prompt: Prompt, text: str) -> bool:
 
 
 def extract_program(prompt: Prompt, text: str) -> Program:
-    """The program inside a completion; empty, never an error, where there is none.
+    r"""The program inside a completion; empty, never an error, where there is none.
 
-    Always `source == header + text[start:end]`.
+    Always `source == header + beginning + text[start:end]`, where the beginning counts as far as it is program. Example:
+    header `def f(a):`, begun `"\n    b = a\n"`, text `"    return b\nprint(1)"`: `header_chars` 20, `text[0:13]`.
     """
-    start, end = _span(prompt, text)
-    return Program(source=prompt.header + text[start:end], header_chars=len(prompt.header), start=start, end=end)
+    given = _given(prompt)
+    answer = given + text
+    start, end = _span(prompt, answer)
+    return Program(
+        source=prompt.header + answer[start:end],
+        header_chars=len(prompt.header) + max(0, min(end, len(given)) - start),
+        start=max(0, start - len(given)),
+        end=max(0, end - len(given)),
+    )
+
+
+def _given(prompt: Prompt) -> str:
+    return "" if prompt.begun is None else prompt.begun.text
 
 
 def _span(prompt: Prompt, text: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from linewise.types import (
+    Beginning,
     Completion,
     Credit,
     Floats,
@@ -32,6 +33,7 @@ def sample_to_record(sample: Sample) -> dict[str, Any]:
         "completion": asdict(rollout.completion),
         "program": asdict(rollout.program),
         "report": report_to_record(rollout.report),
+        **({} if rollout.begun is None else {"begun": asdict(rollout.begun)}),
         "credit": {
             "rewards": credit.rewards.tolist(),
             "advantages": credit.advantages.tolist(),
@@ -52,6 +54,7 @@ def sample_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> 
             completion=completion_from_record(record["completion"]),
             program=program_from_record(record["program"]),
             report=report_from_record(record["report"]),
+            begun=beginning_from_record(record.get("begun")),
         ),
         credit=Credit(
             rewards=_floats(credit["rewards"]),
@@ -95,6 +98,14 @@ def completion_from_record(record: Mapping[str, Any]) -> Completion:
         stop_reason=StopReason(record["stop_reason"]),
         policy_version=record["policy_version"],
     )
+
+
+def beginning_from_record(record: Mapping[str, Any] | None) -> Beginning | None:
+    """The given beginning of a sample's answer; None where the policy wrote all of it."""
+    if record is None:
+        return None
+    token_ids = record["token_ids"]
+    return Beginning(**{**record, "token_ids": None if token_ids is None else tuple(token_ids)})
 
 
 def program_from_record(record: Mapping[str, Any]) -> Program:

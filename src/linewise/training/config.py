@@ -10,6 +10,8 @@ from linewise.policy.lora import LoraOptions
 from linewise.rollout.baselines import BaseProgram
 from linewise.rollout.buffer import BufferOptions
 from linewise.rollout.prompts import PromptOptions
+from linewise.rollout.roll_in import RollInOptions
+from linewise.rollout.roml import RoMLOptions
 from linewise.types import CreditAssigner, Sampling
 from linewise.values.monte_carlo import MonteCarloOptions
 
@@ -80,6 +82,24 @@ class UpdateOptions:
             raise ValueError(
                 f"update.epochs={self.epochs} must be at least 1, and update.minibatches={self.minibatches} between 1 and "
                 f"update.samples_per_step={self.samples_per_step}: each minibatch needs a sample."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetOptions:
+    """When the reference policy is replaced by the current one (ProRL); off by default."""
+
+    window: int = 0
+    """Steps over which the training pass rate is averaged; 0 for a reference that never changes."""
+    tolerance: float = 0.0
+    """A plateau is where the average of the newest window exceeds that of the window before by no more than this."""
+
+    def __post_init__(self) -> None:
+        """Refuses a window that is none."""
+        if self.window < 0 or self.tolerance < 0:
+            raise ValueError(
+                f"reset.window={self.window} and reset.tolerance={self.tolerance} must not be negative. 0 for the window "
+                "switches resets off."
             )
 
 
@@ -185,6 +205,12 @@ class Recipe(Generic[CreditT_co]):
     """Folder of a process reward model that scores lines, for credit that needs line scores."""
     outcome_critic: str | None = None
     """Folder of an outcome critic (`linewise coderl critic`), for credit that needs its probabilities."""
+    roll_in: RollInOptions = RollInOptions()
+    """Answers that begin with lines of the reference."""
+    roml: RoMLOptions = RoMLOptions()
+    """Tasks sampled for the worst of them."""
+    reset: ResetOptions = ResetOptions()
+    """Resets of the reference policy."""
     evaluation: EvaluationOptions = EvaluationOptions()
     lora: LoraOptions = LoraOptions()
     """Low-rank adapters instead of full fine-tuning."""

@@ -187,6 +187,10 @@ class Learner(Generic[OutputsT]):
             diagnostics=accumulated.diagnostics,
         )
 
+    def forget_moments(self) -> None:
+        """Let the optimiser start anew from the weights as they are; the learning rate goes on as it was."""
+        self.optimiser.state.clear()
+
     def _plan(self, terms: Sequence[LossTerm[OutputsT]]) -> list[MicroBatch]:
         """Micro-batches of all terms; every process makes the same number, filling up with sequences of scale 0."""
         plan = [

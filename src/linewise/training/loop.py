@@ -5,7 +5,7 @@ It runs any `Recipe`; what distinguishes algorithms has been written into the cr
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from linewise.training.budget import Spending, can_pay_for_a_round, check_first_
 from linewise.training.checkpoint import checkpoint_name, save_checkpoint
 from linewise.training.config import AnyRecipe
 from linewise.training.export import export_policy
+from linewise.training.hooks import Visited
 from linewise.training.interrupts import interrupts_deferred
 from linewise.training.learner import UpdateMetrics
 from linewise.training.metrics import (
@@ -31,6 +32,8 @@ from linewise.training.metrics import (
     update_metrics,
 )
 from linewise.training.progress import Display
+from linewise.training.prorl import without_entries
+from linewise.training.reference import copy_weights
 from linewise.training.run_folder import write_text
 from linewise.training.seeds import derive_seed, stream
 from linewise.training.session import Session
@@ -61,7 +64,7 @@ class Trainer:
         self.display = display
         self.collector = Collector(
             recipe=session.recipe,
-            tasks=session.tasks,
+            hooks=session.hooks,
             policy=session.policy,
             judge=session.judge,
             scorer=session.scorer,
@@ -134,6 +137,7 @@ class Trainer:
                 buffer=draw.rest,
                 seconds=time.perf_counter() - self._started,
             )
+            hook_metrics = self.advance_hooks(collected.visited)
             metrics = {
                 **collection_metrics(collected.collections),
                 **auxiliary_metrics((*collected.decodes, *collected.valuations)),
@@ -143,6 +147,7 @@ class Trainer:
                 **score_metrics(draw.samples),
                 **critic_metrics(draw.samples),
                 **update_metrics(updates),
+                **hook_metrics,
                 "seconds/generate": sum(one.seconds_generate for one in (*collected.collections, *collected.decodes)),
                 "seconds/judge": sum(one.seconds_judge for one in (*collected.collections, *collected.decodes)),
                 "seconds/score": collected.seconds_score,
@@ -189,6 +194,19 @@ class Trainer:
             raise NonFiniteLossError(
                 f"{error}, at step {self.state.step + 1}. {self.save_failed_batch(draw)}"
             ) from error
+
+    def advance_hooks(self, visited: Sequence[Visited]) -> dict[str, float]:
+        """Let the hooks remember the step, reset the reference where they say so, and return what they report."""
+        session, before = self.session, self.state.hooks
+        everyones: list[Visited] = gather_object(list(visited))
+        hooks = session.hooks.after(before, everyones)
+        self.state = replace(self.state, hooks=hooks)
+        if hooks.plateau.num_resets > before.plateau.num_resets:
+            assert session.reference is not None, "a recipe with resets has a reference of its own"
+            copy_weights(session.learner.unwrapped, session.reference)
+            session.learner.forget_moments()
+            self.state = replace(self.state, buffer=without_entries(self.state.buffer))
+        return session.hooks.metrics(hooks, everyones)
 
     def record(self, metrics: Mapping[str, float], draw: Draw) -> None:
         """Append the step to metrics.jsonl, its samples to rollouts.jsonl, and tell trackers and the display."""

@@ -36,6 +36,8 @@ class Models:
     learner: Learner[PolicyOutputs]
     critic: Learner[Tensor] | None
     scorer: Scorer
+    reference: Any | None
+    """The frozen copy that the KL penalty compares with; None where there is none, or where it is the policy's own base."""
 
 
 def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator, *, completions: LineValuer) -> Models:
@@ -49,9 +51,12 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
     with_values, shared = Need.VALUES in needs, recipe.critic.kind is CriticKind.SHARED
     if with_values and shared:
         add_value_head(loaded.model)
-    # The reference is copied before the optimiser sees the policy; adapters are switched off instead.
+    # The reference is copied before the optimiser sees the policy. Adapters are switched off instead, unless it may be reset.
     with_reference = Need.REF_LOGPROBS in needs or recipe.update.kl.coef != 0
-    reference = (loaded.model if recipe.lora.rank else frozen_copy(loaded.model)) if with_reference else None
+    copied = (
+        frozen_copy(loaded.model) if with_reference and not (recipe.lora.rank and not recipe.reset.window) else None
+    )
+    reference = loaded.model if with_reference and copied is None else copied
     learner: Learner[PolicyOutputs] = Learner(
         loaded.model,
         recipe.update,
@@ -60,6 +65,8 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
         accelerator=accelerator,
     )
     critic = open_critic(recipe, loaded, accelerator) if with_values and not shared else None
+    if recipe.reset.window:
+        accelerator.register_for_checkpointing(copied)
 
     def scores_of(model: Any, forward: Callable[[Any, SequenceBatch], Tensor]) -> TokenPass:
         def under_autocast(inner: Any, batch: SequenceBatch) -> Tensor:
@@ -83,6 +90,7 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
     return Models(
         learner=learner,
         critic=critic,
+        reference=copied,
         scorer=Scorer(
             old_logprobs=scores_of(learner.model, _logprobs) if with_ratio or with_reference else None,
             ref_logprobs=None if reference is None else scores_of(reference, ref_logprobs),
@@ -95,7 +103,7 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
 
 
 def check_needs(recipe: AnyRecipe) -> None:
-    """Raises RunError where the credit needs a model that the recipe does not name."""
+    """Raises RunError where the credit or a reset needs a model that the recipe does not name."""
     name = type(recipe.credit).__name__
     if needs_prm(recipe) and recipe.prm is None:
         raise RunError(
@@ -106,6 +114,11 @@ def check_needs(recipe: AnyRecipe) -> None:
         raise RunError(
             f"the credit {name} reads an outcome critic's probabilities, and none is named. Give the folder that "
             "`linewise coderl critic` wrote with --outcome-critic."
+        )
+    if recipe.reset.window and Need.REF_LOGPROBS not in recipe.credit.needs and not recipe.update.kl.coef:
+        raise RunError(
+            f"reset.window={recipe.reset.window} resets the reference policy, and this run has none: nothing reads it. Give "
+            "the penalty a factor with --update.kl.coef, or drop --reset.window."
         )
 
 

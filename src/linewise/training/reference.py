@@ -12,14 +12,19 @@ from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprob
 
 
 def frozen_copy(model: Any) -> Any:
-    """A copy of the model as it is, adapters merged, that never changes; no second read from the disk."""
+    """A copy of the model as it is, adapters merged, that never learns; no second read from the disk."""
     twin = empty_copy(unwrap(model), dtype=next(unwrap(model).parameters()).dtype, device=unwrap(model).device)
-    weights = merged_weights(model)
-    with torch.no_grad():
-        for name, parameter in twin.named_parameters():
-            parameter.copy_(weights[name]())
+    copy_weights(model, twin)
     use_training_attention(twin)
     return twin
+
+
+@torch.no_grad()
+def copy_weights(model: Any, twin: Any) -> None:
+    """Give a frozen copy the model's weights as they are now, adapters merged."""
+    weights = merged_weights(model)
+    for name, parameter in twin.named_parameters():
+        parameter.copy_(weights[name]())
 
 
 def ref_logprobs(model: Any, batch: SequenceBatch) -> Tensor:

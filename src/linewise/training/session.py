@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -15,9 +16,14 @@ from linewise.judge import LocalJudge
 from linewise.policy.huggingface import HuggingFacePolicy
 from linewise.policy.huggingface_load import load_model
 from linewise.policy.precision import has_native_bf16
+from linewise.rollout.guide import Guide
+from linewise.rollout.roll_in import RollIn, make_curriculum
+from linewise.rollout.roml import TaskSampler
 from linewise.tasks import load_tasks, unique_tasks
 from linewise.training.batch import Example
 from linewise.training.config import AnyRecipe
+from linewise.training.guides import open_guides
+from linewise.training.hooks import Hooks
 from linewise.training.learner import Learner
 from linewise.training.models import open_models
 from linewise.training.references import reference_example
@@ -48,6 +54,9 @@ class Session:
     critic: Learner[Tensor] | None
     """A critic with a backbone of its own; None where there is none, or where it shares the policy's."""
     scorer: Scorer
+    reference: Any | None
+    """The frozen copy that the KL penalty compares with, where there is one."""
+    hooks: Hooks
     accelerator: Accelerator
 
     @property
@@ -77,6 +86,7 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
     references = [
         reference_example(task, policy, recipe.collection.prompts) for task in tasks if task.reference is not None
     ]
+    hooks = open_hooks(recipe, tasks, policy, encoder_decoder=bool(loaded.model.config.is_encoder_decoder))
     if recipe.supervised.references_per_step and not references:
         raise RunError(
             f"supervised.references_per_step={recipe.supervised.references_per_step}, but none of the {len(tasks)} "
@@ -105,11 +115,27 @@ def open_session(recipe: AnyRecipe, folder: RunFolder) -> Iterator[Session]:
                 learner=models.learner,
                 critic=models.critic,
                 scorer=models.scorer,
+                reference=models.reference,
+                hooks=hooks,
                 accelerator=accelerator,
             )
     finally:
         # Accelerate keeps its settings for the whole process; the next run may want another precision.
         AcceleratorState._reset_state()
+
+
+def open_hooks(recipe: AnyRecipe, tasks: Sequence[Task], policy: HuggingFacePolicy, *, encoder_decoder: bool) -> Hooks:
+    """The recipe's curriculum and task sampler. Raises RunError where the tasks do not fit them."""
+    guides: Mapping[str, Guide] = {}
+    if recipe.roll_in.kind is not RollIn.NONE:
+        guides = open_guides(tasks, policy, recipe.collection.prompts, encoder_decoder=encoder_decoder)
+    return Hooks(
+        recipe=recipe,
+        tasks=tasks,
+        guides=guides,
+        curriculum=make_curriculum(recipe.roll_in, guides),
+        sampler=None if recipe.roml.alpha is None else TaskSampler(tasks=tasks, options=recipe.roml),
+    )
 
 
 def resolve_precision(precision: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from linewise.rollout.buffer import Buffer, BufferOptions, Entry
 from linewise.rollout.records import report_from_record, report_to_record, sample_from_record, sample_to_record
+from linewise.training.hooks import HookState, hooks_from_record, hooks_to_record
 from linewise.types import Report, Task
 
 
@@ -31,6 +32,8 @@ class RunState:
     buffer: Buffer
     history: Mapping[str, Report] = field(default_factory=dict)
     """Task id -> report of the best program so far."""
+    hooks: HookState = HookState()
+    """What curricula, the task sampler and the plateau remember."""
 
 
 def state_to_record(state: RunState) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def state_to_record(state: RunState) -> dict[str, Any]:
             "num_evicted": state.buffer.num_evicted,
         },
         "history": {task_id: report_to_record(report) for task_id, report in state.history.items()},
+        "hooks": hooks_to_record(state.hooks),
     }
 
 
@@ -76,4 +80,5 @@ def state_from_record(record: Mapping[str, Any], tasks: Mapping[str, Task]) -> R
             num_evicted=buffer["num_evicted"],
         ),
         history={task_id: report_from_record(report) for task_id, report in record["history"].items()},
+        hooks=hooks_from_record(record["hooks"]),
     )

@@ -10,8 +10,9 @@ from linewise.errors import RunError
 from linewise.rollout.baselines import BaseProgram, best_so_far
 from linewise.rollout.collect import Collection, collect
 from linewise.training.config import AnyRecipe
+from linewise.training.hooks import Hooks, Visit, Visited
 from linewise.training.scoring import Scorer
-from linewise.training.seeds import derive_seed, visit
+from linewise.training.seeds import derive_seed
 from linewise.training.state import RunState
 from linewise.types import Group, Judge, Policy, Report, Sample, Sampling, ScoredGroup, Task
 from linewise.values.monte_carlo import Valuation
@@ -35,6 +36,8 @@ class Collected:
     """The greedy programs that stood for W_base, where the recipe wants them."""
     valuations: tuple[Valuation, ...]
     """What sampling for line values cost, where the credit reads them."""
+    visited: tuple[Visited, ...]
+    """What came of this process's visits."""
     seconds_score: float
     seconds_credit: float
 
@@ -56,7 +59,7 @@ class Collector:
     """Samples, judges, scores and credits programs; it reads weights and never changes them."""
 
     recipe: AnyRecipe
-    tasks: Sequence[Task]
+    hooks: Hooks
     policy: Policy
     judge: Judge
     scorer: Scorer
@@ -72,13 +75,15 @@ class Collector:
         seconds_score = seconds_credit = 0.0
         decodes: list[Collection] = []
         valuations: list[Valuation] = []
+        visited: list[Visited] = []
         num_left_out = 0
         state = replace(state, buffer=state.buffer.drop_stale(self.policy.version))
         while not collections or not state.buffer.ready:
-            tasks = self.tasks_of_round(state.rounds)
-            decoded = self.greedy_programs(tasks)
+            visits = self.visits_of_round(state)
+            decoded = self.greedy_programs([one.task for one in visits])
             decodes += [] if decoded is None else [decoded]
-            collection = self.collect_round(state, tasks, decoded, progress)
+            collection = self.collect_round(state, visits, decoded, progress)
+            visited += self.hooks.visited(visits, collection.groups)
             started = time.perf_counter()
             scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
             between = time.perf_counter()
@@ -93,22 +98,20 @@ class Collector:
                 rounds=state.rounds + 1,
                 num_samples=state.num_samples + len(samples),
                 buffer=state.buffer.add(samples),
-                history=best_so_far(state.history, collection.groups),
+                history=best_so_far(state.history, filter(is_from_scratch, collection.groups)),
             )
             collections.append(collection)
             num_left_out += len(scored.groups) - len(groups)
             if self.recipe.collection.dynamic_sampling and len(collections) == self.recipe.collection.max_rounds:
                 break
-            if not any(collection.groups for collection in collections) and len(collections) >= MAX_EMPTY_ROUNDS:
-                raise RunError(
-                    f"{len(collections)} collections in a row gave no usable sample: every program met a fault of the "
-                    "judge. Try one with `linewise judge`, or fewer --workers."
-                )
+            if len(collections) >= MAX_EMPTY_ROUNDS:
+                check_judged(collections)
         if not state.buffer.entries:
+            check_judged(collections)
             raise RunError(
                 f"in {len(collections)} rounds of sampling no task had both passing and failing programs, so nothing is left "
                 "to learn from: the tasks are too hard or too easy. Choose others, sample more programs a task "
-                "(--collection.num-samples), or switch --collection.no-dynamic-sampling."
+                "(--collection.num-samples), or switch dynamic sampling off (--collection.no-dynamic-sampling)."
             )
         return Collected(
             state=state,
@@ -116,6 +119,7 @@ class Collector:
             collections=tuple(collections),
             decodes=tuple(decodes),
             valuations=tuple(valuations),
+            visited=tuple(visited),
             seconds_score=seconds_score,
             seconds_credit=seconds_credit,
         )
@@ -125,21 +129,16 @@ class Collector:
         outcomes = {rollout.report.passed for rollout in group.rollouts}
         return len(outcomes) > 1 or not self.recipe.collection.dynamic_sampling
 
-    def tasks_of_round(self, round_index: int) -> list[Task]:
-        """This process's share of the tasks of one round."""
-        everyones = visit(
-            self.tasks,
-            visit_index=round_index,
-            count=self.recipe.collection.tasks_per_step,
-            seed=self.recipe.seed,
-        )
-        return everyones[self.process_index :: self.num_processes]
+    def visits_of_round(self, state: RunState) -> list[Visit]:
+        """This process's share of the visits of one round."""
+        return self.hooks.visits(state.hooks, state.rounds)[self.process_index :: self.num_processes]
 
     def collect_round(
-        self, state: RunState, tasks: Sequence[Task], decoded: Collection | None, progress: Progress | None
+        self, state: RunState, visits: Sequence[Visit], decoded: Collection | None, progress: Progress | None
     ) -> Collection:
         """Sample and judge the tasks of one round; `decoded` is what `greedy_programs` gave for them."""
         options = self.recipe.collection
+        tasks = [one.task for one in visits]
         return collect(
             self.policy,
             self.judge,
@@ -149,6 +148,7 @@ class Collector:
             seed=derive_seed(self.recipe.seed, "sample", state.rounds, self.process_index),
             prompts=options.prompts,
             baselines=self.base_programs(state.history, decoded),
+            begun=[one.begun for one in visits],
             progress=progress,
         )
 
@@ -170,6 +170,20 @@ class Collector:
             case BaseProgram.LATEST_GREEDY:
                 assert decoded is not None, "greedy programs are decoded before the round"
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
+
+
+def check_judged(collections: Sequence[Collection]) -> None:
+    """Raises RunError where the judge could not judge a single program."""
+    if not any(collection.groups for collection in collections):
+        raise RunError(
+            f"{len(collections)} collections in a row gave no usable sample: every program met a fault of the judge. Try one "
+            "with `linewise judge`, or fewer --workers."
+        )
+
+
+def is_from_scratch(group: Group) -> bool:
+    """Whether nothing was given of the answers, so that a program can stand for W_base in later visits."""
+    return all(rollout.begun is None for rollout in group.rollouts)
 
 
 def credit_group(recipe: AnyRecipe, group: ScoredGroup) -> list[Sample]:

@@ -12,7 +12,7 @@ unbiased: with k of K in the first chunk the bias is  (1 - k/K) p (1-p) (p^(k-1)
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from linewise.prm.completer import Answer, Completer
 from linewise.prm.prefix import begin_at, steps_of
@@ -104,7 +104,7 @@ class MonteCarloValues:
         )
 
     def _states(self, rollout: Rollout) -> list[_State]:
-        prompt = build_prompt(rollout.task, self.policy, self.prompts)
+        prompt = replace(build_prompt(rollout.task, self.policy, self.prompts), begun=rollout.begun)
         steps = steps_of(rollout.program)
         states = [_State(line=0, prompt=prompt)]
         for step in range(1, steps.num_lines):
