@@ -171,6 +171,14 @@ def test_pairing_removes_seeds_and_tasks() -> None:
     assert comparison.start.mean == 0.25
 
 
+def test_seeds_of_the_starting_policy_are_repetitions() -> None:
+    """Two measurements of one policy, .25 and .75 in both tasks, are an average of .5: no seed of training is in it."""
+    points = [Point(part=0.0, programs=0, evaluation=evaluation(passed)) for passed in ([1, 1], [3, 3])]
+    runs = [Run(method="a", seed=seed, points=(point, point), cost=COST) for seed, point in enumerate(points)]
+    start = compare(runs).start
+    assert (start.low, start.mean, start.high) == (0.5, 0.5, 0.5)
+
+
 def test_seeds_are_paired_whatever_the_order_of_the_runs() -> None:
     runs = [run("a", 0, [0, 0]), run("a", 1, [4, 4]), run("b", 1, [4, 4]), run("b", 0, [0, 0])]
     (pair,) = compare(runs).pairs

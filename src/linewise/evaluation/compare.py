@@ -188,15 +188,14 @@ def table_of(evaluations: Sequence[Evaluation], tasks: Sequence[str], k: int) ->
 
 
 def curve_of(runs: Sequence[Run], tasks: Sequence[str]) -> list[CurvePoint]:
-    """pass@1 at each part of the budget, over seeds."""
-    return [
-        CurvePoint(
-            part=points[0].part,
-            programs=float(np.mean([point.programs for point in points])),
-            estimate=bootstrap_table(table_of([point.evaluation for point in points], tasks, 1), bounds=(0, 1)),
-        )
-        for points in zip(*(run.points for run in runs), strict=True)
-    ]
+    """pass@1 at each part of the budget, over seeds; at the start over tasks alone, since all seeds start from one policy."""
+    curve = []
+    for points in zip(*(run.points for run in runs), strict=True):
+        table = table_of([point.evaluation for point in points], tasks, 1)
+        estimate = bootstrap_table(table if points[0].part else table.mean(axis=0, keepdims=True), bounds=(0, 1))
+        programs = float(np.mean([point.programs for point in points]))
+        curve.append(CurvePoint(part=points[0].part, programs=programs, estimate=estimate))
+    return curve
 
 
 def bootstrap_table(table: Table, *, bounds: tuple[float, float] = (-np.inf, np.inf), seed: int = 0) -> Estimate:

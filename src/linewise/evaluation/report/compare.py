@@ -12,7 +12,7 @@ from linewise.evaluation.report.charts import Series, line_chart
 
 STYLE = """
 table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); }
-th { text-align: left; } td { text-align: right; font-variant-numeric: tabular-nums; } td:first-child { text-align: left; }
+th, td { text-align: right; font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; }
 .better { background: #009e7333; } .worse { background: #d55e0033; } .wide { overflow-x: auto; }
 """
 
@@ -145,12 +145,14 @@ def cost_table(results: Sequence[Result]) -> str:
                     result.cost.verdicts,
                 )
             ),
-            *(f"{result.cost.seconds.get(stage, 0):.1f}" for stage in stages),
         ]
         for result in results
     ]
+    seconds = [
+        [escape(result.method), *(f"{result.cost.seconds.get(stage, 0):.1f}" for stage in stages)] for result in results
+    ]
     names = ["method", "updates", "programs", "auxiliary", "thrown away", "tokens", "verdicts"]
-    return table([*names, *(f"{stage}, s" for stage in stages)], rows)
+    return table(names, rows) + table(["seconds", *stages], seconds)
 
 
 def interval(estimate: Estimate) -> str:
