@@ -82,7 +82,7 @@ def test_help_of_a_recipe_lists_its_settings(capsys: pytest.CaptureFixture[str])
 
 def test_an_unknown_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = error_of(capsys, tmp_path, "rtlf", "--out", str(tmp_path / "run"))
-    assert "unknown recipe 'rtlf'. Did you mean 'rltf'? There are: rltf." in message
+    assert "unknown recipe 'rtlf'. Did you mean 'rltf'? There are: rltf, ppo, " in message
 
 
 def test_neither_out_nor_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
