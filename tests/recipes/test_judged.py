@@ -216,11 +216,16 @@ def test_dense_reward_and_value_initialisation_find_what_the_outcome_hides(
 
 
 @pytest.mark.slow
-def test_immediate_rewards_of_an_evaluator_find_it_too(rare: Path, tasks: Path, prm: Path, tmp_path: Path) -> None:
-    recipe = tiny(replace(ircoco(), prm=str(prm)), rare, tasks, steps=32)
+def test_immediate_rewards_of_an_evaluator_lift_a_fair_policy(
+    fair: Path, tasks: Path, prm: Path, tmp_path: Path
+) -> None:
+    """Right lines change nothing in the forecast, so there is next to no praise: a rare policy would only be blamed."""
+    recipe = tiny(replace(ircoco(), prm=str(prm)), fair, tasks, steps=24)
     penalty = KlLossOptions(coef=0.1, estimator=KlEstimator.K2)
     recipe = replace(recipe, update=replace(recipe.update, kl=penalty))
-    assert final(train(recipe, tmp_path / "run").after) > 0.3
+    result = train(recipe, tmp_path / "run")
+    assert final(result.before) < 0.2
+    assert final(result.after) > 0.3
 
 
 @pytest.mark.slow
@@ -269,10 +274,11 @@ def test_four_phases_in_one_command_and_a_resumed_one_is_the_same(fair: Path, ta
     assert all("critic/explained_variance" in row for row in final_metrics)
     # A run that was killed in its last phase repeats none of the others.
     shutil.rmtree(out / "final")
-    times = {path: path.stat().st_mtime_ns for path in (out / "labels.jsonl", out / "prm" / "config.json")}
+    trained = (out / "prm" / "config.json").stat().st_mtime_ns
     assert train_command(["psgpo", "--resume", str(out)]) == 0
     assert without_times(out / "final" / "metrics.jsonl") == final_metrics
-    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert (out / "labels.jsonl").read_text() == labels
+    assert (out / "prm" / "config.json").stat().st_mtime_ns == trained
 
 
 def without_times(path: Path) -> list[dict[str, float]]:
