@@ -46,7 +46,7 @@ def test_only_the_weights_change() -> None:
     for name in ("rewards", "advantages", "returns", "terms"):
         assert getattr(masked, name) is not None
         np.testing.assert_equal(getattr(masked, name), getattr(inner, name))
-    assert FGO(inner=PPO()).needs == {Need.VALUES}
+    assert FGO(inner=PPO()).needs == {Need.VALUES, Need.EXECUTED_LINES}
 
 
 def test_weights_of_the_inner_method_are_kept() -> None:
