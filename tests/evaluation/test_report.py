@@ -332,6 +332,18 @@ def test_a_step_whose_judge_failed_has_gaps_not_errors(tmp_path: Path) -> None:
     assert page.tags["svg"] == 9
 
 
+def test_a_run_with_a_critic_and_a_reference_has_their_charts(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", [sample()])
+    more = {"kl/ref": 0.25, "policy/kl_old": 0.5, "critic/explained_variance": -0.5, "critic/value_mean": 0.1}
+    rows = [json.loads(line) | more for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = page_of(folder)
+    assert page.tags["svg"] == 12
+    for caption in ("How far the policy has moved", "What the critic explains", "Values and returns"):
+        assert caption in page.shown
+    assert "Programs sampled for values alone" not in page.shown
+
+
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [

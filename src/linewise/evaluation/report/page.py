@@ -140,8 +140,30 @@ def figures(rows: Rows, evaluations: Mapping[int, Evaluation]) -> list[str]:
         "Learning rate": line_chart(
             [curve(rows, "learning_rate", "learning rate")], x_title="update", y_title="rate", y_low=0
         ),
+        **model_charts(rows),
     }
     return [f"<figure><figcaption>{escape(name)}</figcaption>{chart}</figure>" for name, chart in charts.items()]
+
+
+MODEL_CHARTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "How far the policy has moved": ("nats per token", {"kl/ref": "from its reference", "policy/kl_old": "in a step"}),
+    "Tokens whose ratio was clipped": ("share of tokens", {"policy/clip_fraction": "clipped"}),
+    "Trainer against sampler": ("nats", {"logprobs/sampler_difference": "mean difference of log-probabilities"}),
+    "What the critic explains": ("share of the variance", {"critic/explained_variance": "explained variance"}),
+    "Values and returns": ("reward", {"critic/value_mean": "mean value", "critic/return_mean": "mean return"}),
+    "Programs sampled for values alone": ("programs", {"auxiliary/programs": "completions"}),
+}
+"""Caption -> (unit, metric -> its name in the legend), for what only some recipes record."""
+
+
+def model_charts(rows: Rows) -> dict[str, str]:
+    """Charts of what models said, for the metrics that this run recorded."""
+    charts = {}
+    for caption, (unit, names) in MODEL_CHARTS.items():
+        curves = [curve(rows, name, label) for name, label in names.items() if any(name in row for row in rows)]
+        if curves:
+            charts[caption] = line_chart(curves, x_title="step", y_title=unit)
+    return charts
 
 
 def curve(rows: Rows, name: str, label: str, *, band: bool = False) -> Series:
