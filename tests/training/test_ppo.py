@@ -147,6 +147,18 @@ def test_dense_reward_without_a_model_is_a_clear_error(warm_policy: Path, task_f
         train(small(dense_ppo(), warm_policy, task_file), tmp_path / "run")
 
 
+def test_an_encoder_decoder_needs_a_shared_critic_and_learns_with_it(
+    warm_t5: Path, task_file: Path, tmp_path: Path
+) -> None:
+    settings = small(ppo(), warm_t5, task_file, steps=2)
+    with pytest.raises(RunError, match=r"--critic\.kind shared --critic\.warmup-steps 0"):
+        train(settings, tmp_path / "own")
+    train(replace(settings, critic=CriticOptions(kind=CriticKind.SHARED)), tmp_path / "shared")
+    first, second = metrics_of(tmp_path / "shared")
+    assert first["critic/value_mean"] == 0
+    assert second["critic/value_mean"] != 0
+
+
 def test_policies_are_exported_on_the_way(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
     train(small(grpo(), warm_policy, task_file, steps=4, export_every=2), tmp_path / "run")
     names = sorted(path.name for path in (tmp_path / "run" / "policies").iterdir())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from linewise.errors import RunError
 from linewise.losses.options import RatioLevel
+from linewise.policy.huggingface_forward import unwrap
 from linewise.policy.huggingface_load import LoadedModel
 from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprobs
 from linewise.prm.score import LineScorer, load_scorer
@@ -141,6 +142,11 @@ def choose_line_values(recipe: AnyRecipe, completions: LineValuer, scorer: LineS
 def open_critic(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator) -> Learner[Tensor]:
     """A critic with a backbone of its own, ready to learn."""
     options = recipe.critic
+    if unwrap(loaded.model).config.is_encoder_decoder:
+        raise RunError(
+            f"the policy '{recipe.policy}' is an encoder-decoder, and a critic with a backbone of its own is a decoder. Let it "
+            "share the policy's with --critic.kind shared --critic.warmup-steps 0."
+        )
     critic = load_critic(
         options.init or recipe.policy, rescale=options.rescale, device=accelerator.device, lora=recipe.lora
     )
