@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from linewise.credit.grpo import GRPO
+from linewise.credit.ppo import PPO
+from linewise.credit.reward import OutcomeReward, TokenReward
 from linewise.errors import RunError
 from linewise.losses.options import KlLossOptions
 from linewise.policy.lora import LoraOptions
@@ -150,7 +152,8 @@ def test_dense_reward_without_a_model_is_a_clear_error(warm_policy: Path, task_f
 def test_an_encoder_decoder_needs_a_shared_critic_and_learns_with_it(
     warm_t5: Path, task_file: Path, tmp_path: Path
 ) -> None:
-    settings = small(ppo(), warm_t5, task_file, steps=2)
+    credit = PPO(reward=TokenReward(outcome=OutcomeReward.COARSE))
+    settings = small(replace(ppo(), credit=credit), warm_t5, task_file, steps=2)
     with pytest.raises(RunError, match=r"--critic\.kind shared --critic\.warmup-steps 0"):
         train(settings, tmp_path / "own")
     train(replace(settings, critic=CriticOptions(kind=CriticKind.SHARED)), tmp_path / "shared")
