@@ -10,11 +10,11 @@ from linewise.recipes.catalogue import RECIPES
 from linewise.recipes.equal_terms import Terms, layout, on_equal_terms
 from linewise.recipes.grpo import dapo
 from linewise.recipes.ppo import CRITIC_LEARNING_RATE, ppo
-from linewise.recipes.psgpo import dense_ppo
 from linewise.recipes.rltf import rltf
 from linewise.recipes.vineppo import vineppo
 
-COMPARABLE = [name for name in RECIPES if name != "dense-ppo"]
+JUDGED = ("dense-ppo", "tp-grpo", "ircoco", "coderl")
+COMPARABLE = [name for name in RECIPES if name not in JUDGED]
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,10 @@ def test_a_larger_buffer_stays_larger() -> None:
     assert (buffer.capacity, buffer.warmup) == (320, 160)
 
 
-def test_a_model_trained_outside_the_budget_is_refused() -> None:
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_model_trained_outside_the_budget_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="outside any budget of programs: leave it out"):
-        on_equal_terms(dense_ppo(), Terms(), seed=0)
+        on_equal_terms(RECIPES[name](), Terms(), seed=0)
 
 
 @pytest.mark.parametrize(

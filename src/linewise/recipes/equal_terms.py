@@ -15,7 +15,7 @@ from typing import Any, Literal
 from linewise.errors import UserError
 from linewise.recipes.on_policy import MAX_NEW_TOKENS
 from linewise.rollout.prompts import PromptOptions, PromptStyle
-from linewise.training.config import AnyRecipe, EvaluationOptions
+from linewise.training.config import AnyRecipe, EvaluationOptions, needs_prm
 from linewise.types import CreditAssigner, Need, Sampling
 from linewise.values.monte_carlo import MonteCarloOptions
 
@@ -84,10 +84,10 @@ class Terms:
 
 def on_equal_terms(recipe: AnyRecipe, terms: Terms, *, seed: int) -> AnyRecipe:
     """The recipe under the common settings. Raises UserError for one that needs a model trained outside the budget."""
-    if Need.LINE_SCORES in recipe.credit.needs and recipe.prm is None:
+    if needs_prm(recipe) or Need.OUTCOME_PROBS in recipe.credit.needs:
         raise UserError(
-            f"{type(recipe.credit).__name__} reads the scores of a process reward model, whose labels and training stand "
-            "outside any budget of programs: leave it out, and compare its runs by hand."
+            f"{type(recipe.credit).__name__} reads a model that judges lines or tokens, and what that model was trained on "
+            "stands outside any budget of programs: leave it out, and compare its runs by hand."
         )
     old = recipe.collection
     num_tasks, num_samples = layout(terms.programs_per_step, num_tasks=old.tasks_per_step, num_samples=old.num_samples)

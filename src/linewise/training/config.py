@@ -12,7 +12,7 @@ from linewise.rollout.buffer import BufferOptions
 from linewise.rollout.prompts import PromptOptions
 from linewise.rollout.roll_in import RollInOptions
 from linewise.rollout.roml import RoMLOptions
-from linewise.types import CreditAssigner, Sampling
+from linewise.types import CreditAssigner, Need, Sampling
 from linewise.values.monte_carlo import MonteCarloOptions
 
 CreditT_co = TypeVar("CreditT_co", bound=CreditAssigner, covariant=True)
@@ -230,3 +230,9 @@ class Recipe(Generic[CreditT_co]):
 
 AnyRecipe = Recipe[CreditAssigner]
 """A recipe whose algorithm nobody asks for."""
+
+
+def needs_prm(recipe: AnyRecipe) -> bool:
+    """Whether the credit reads a process reward model, as scores or as values."""
+    as_values = Need.LINE_VALUES in recipe.credit.needs and recipe.line_values is LineValueSource.PRM
+    return Need.LINE_SCORES in recipe.credit.needs or as_values

@@ -13,7 +13,7 @@ from linewise.policy.huggingface_forward import unwrap
 from linewise.policy.huggingface_load import LoadedModel
 from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprobs
 from linewise.prm.score import LineScorer, load_scorer
-from linewise.training.config import AnyRecipe, CriticKind, LineValueSource
+from linewise.training.config import AnyRecipe, CriticKind, LineValueSource, needs_prm
 from linewise.training.learner import Learner
 from linewise.training.reference import frozen_copy, ref_logprobs
 from linewise.training.scoring import LineValuer, Scorer, TokenPass
@@ -121,12 +121,6 @@ def check_needs(recipe: AnyRecipe) -> None:
             f"reset.window={recipe.reset.window} resets the reference policy, and this run has none: nothing reads it. Give "
             "the penalty a factor with --update.kl.coef, or drop --reset.window."
         )
-
-
-def needs_prm(recipe: AnyRecipe) -> bool:
-    """Whether the credit reads a process reward model, as scores or as values."""
-    as_values = Need.LINE_VALUES in recipe.credit.needs and recipe.line_values is LineValueSource.PRM
-    return Need.LINE_SCORES in recipe.credit.needs or as_values
 
 
 def choose_line_values(recipe: AnyRecipe, completions: LineValuer, scorer: LineScorer | None) -> LineValuer:
