@@ -10,8 +10,9 @@ READY := $(VENV)/.ready
 demo: $(READY)  ## RLTF on SmolLM2-135M with the starter tasks, 10 to 15 minutes on 2 cores; writes runs/demo/report.html
 	$(RUN)/linewise train rltf --policy smollm2-135m --tasks starter --out $(or $(OUT),runs/demo)
 
+# One thread for torch in each of two processes: small models gain nothing from more, and the files of tests are independent.
 test: $(READY)  ## all tests
-	$(RUN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY)  ## style and types
 	$(RUN)/ruff check .
