@@ -7,8 +7,11 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 14, 40
-# Okabe and Ito's palette, which the colour-blind can tell apart.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#b8a800")
+# Okabe and Ito's palette, which the colour-blind can tell apart, then darker ones of Paul Tol's for what comes after eight.
+PALETTE = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#b8a800"),
+    *("#332288", "#882255", "#117733", "#661100", "#000000", "#44aa99"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
