@@ -21,6 +21,7 @@ from linewise.credit.fgo import FGO, ExecutionMask
 from linewise.credit.grpo import GRPO
 from linewise.credit.ircoco import IRCoCo
 from linewise.credit.ppo import PPO
+from linewise.credit.process_grpo import ProcessGRPO
 from linewise.credit.psgpo import PSGPO
 from linewise.credit.reinforce import Reinforce
 from linewise.credit.reinforce_plus_plus import ReinforcePlusPlus
@@ -68,6 +69,7 @@ ASSIGNERS: dict[str, CreditAssigner] = {
     "IRCoCo": IRCoCo(),
     "CodeRL": CodeRL(),
     "TP-GRPO": TPGRPO(),
+    "GRPO, process supervision": ProcessGRPO(),
 }
 
 

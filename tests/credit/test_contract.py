@@ -12,6 +12,7 @@ from linewise.credit.fgo import FGO, ExecutionMask
 from linewise.credit.grpo import GRPO
 from linewise.credit.ircoco import IRCoCo
 from linewise.credit.ppo import PPO
+from linewise.credit.process_grpo import ProcessGRPO
 from linewise.credit.psgpo import PSGPO
 from linewise.credit.reinforce import Reinforce
 from linewise.credit.reinforce_plus_plus import ReinforcePlusPlus
@@ -40,6 +41,7 @@ ASSIGNERS: list[CreditAssigner] = [
     IRCoCo(),
     CodeRL(),
     TPGRPO(),
+    ProcessGRPO(grpo=GRPO(reward=KL)),
 ]
 BODY = ("\n    # c", "\n    x = 1", "\n    ", "return x", "")
 

@@ -13,7 +13,7 @@ from linewise.recipes.ppo import CRITIC_LEARNING_RATE, ppo
 from linewise.recipes.rltf import rltf
 from linewise.recipes.vineppo import vineppo
 
-JUDGED = ("dense-ppo", "tp-grpo", "ircoco", "coderl")
+JUDGED = ("dense-ppo", "ircoco", "tp-grpo", "process-grpo", "coderl")
 COMPARABLE = [name for name in RECIPES if name not in JUDGED]
 
 

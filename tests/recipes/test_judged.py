@@ -27,6 +27,7 @@ from linewise.prm.labels import Kind, LabelledProgram, write_labels
 from linewise.recipes.coderl import coderl
 from linewise.recipes.ircoco import ircoco
 from linewise.recipes.ppo import ppo
+from linewise.recipes.process_grpo import process_grpo
 from linewise.recipes.psgpo import Use, dense_ppo, final_of, psgpo
 from linewise.recipes.tp_grpo import tp_grpo
 from linewise.rollout.buffer import BufferOptions
@@ -231,6 +232,15 @@ def test_immediate_rewards_of_an_evaluator_lift_a_fair_policy(
 @pytest.mark.slow
 def test_tp_grpo_learns_from_a_fair_policy(fair: Path, tasks: Path, prm: Path, tmp_path: Path) -> None:
     result = train(tiny(replace(tp_grpo(), prm=str(prm)), fair, tasks, steps=16), tmp_path / "run")
+    assert final(result.before) < 0.3
+    assert final(result.after) > 0.5
+
+
+@pytest.mark.slow
+def test_process_supervision_in_grpo_learns_from_a_fair_policy(
+    fair: Path, tasks: Path, prm: Path, tmp_path: Path
+) -> None:
+    result = train(tiny(replace(process_grpo(), prm=str(prm)), fair, tasks, steps=16), tmp_path / "run")
     assert final(result.before) < 0.3
     assert final(result.after) > 0.5
 

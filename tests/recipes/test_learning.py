@@ -16,7 +16,7 @@ from linewise.training.run import train
 from linewise.types import Sampling
 from linewise.values.monte_carlo import MonteCarloOptions
 
-ELSEWHERE = ("rltf", "dense-ppo", "ircoco", "tp-grpo", "coderl")
+ELSEWHERE = ("rltf", "dense-ppo", "ircoco", "tp-grpo", "process-grpo", "coderl")
 """Recipes that need references or a trained judge of lines."""
 STEPS = 16
 """Few: once every program passes, whitened advantages are noise of deviation 1, and at this rate they undo it all."""

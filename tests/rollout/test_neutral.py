@@ -3,13 +3,14 @@
 import ast
 import io
 import tokenize
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from linewise.rollout.lines import line_starts
-from linewise.rollout.neutral import neutral_lines
+from linewise.rollout.neutral import _neutral_throughout, neutral_lines
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,41 @@ def test_lines_taken_out_change_nothing_in_the_syntax_tree() -> None:
     assert "Doc" not in kept
     assert ast.unparse(ast.parse(kept)) == ast.unparse(ast.parse(source)).replace('"""Doc."""\n    ', "")
     assert tokens
+
+
+ODD = [
+    '"""d"""',
+    "    '''",
+    "x = f'''{",
+    "f'{a",
+    "}'",
+    "('a'",
+    "rb'z'",
+    "x = 1 + \\",
+    "'a' \\",
+    "x = '#'",
+    "]",
+    "$",
+    "é",
+]
+
+
+@given(st.lists(st.sampled_from([*PIECES, *ODD]), min_size=1, max_size=12))
+def test_lines_that_the_tokeniser_is_spared_are_read_as_it_reads_them(lines: list[str]) -> None:
+    assert neutral_lines("\n".join(lines)) == _neutral_throughout(lines)
+
+
+def test_the_tokeniser_reads_no_further_than_a_look_could_deceive(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    generate = tokenize.generate_tokens
+
+    def recording(readline: Callable[[], str]) -> Iterator[tokenize.TokenInfo]:
+        seen.append(text := "".join(iter(readline, "")))
+        return generate(io.StringIO(text).readline)
+
+    monkeypatch.setattr(tokenize, "generate_tokens", recording)
+    assert neutral_lines('def f(a):\n    """Doc."""\n\n    # c\n    return a["b"]') == {2, 3, 4}
+    assert seen == ['def f(a):\n    """Doc."""\n']
+    # The bracket is open where the look is sure again, so all is read.
+    assert neutral_lines("x = f(\n\n'a'\n)\n# c") == {2, 5}
+    assert seen[1:] == ["x = f(\n\n'a'\n", "x = f(\n\n'a'\n)\n# c\n"]

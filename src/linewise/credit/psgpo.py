@@ -28,7 +28,6 @@ Against reward hacking the paper divides by T and has the model score comments 0
    ends two lines, it earns the rewards of both.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,6 +75,14 @@ def form_rewards(scores: npt.NDArray[np.float64], form: LineRewardForm, *, num_l
             return rewards
 
 
+def code_line_scores(rollout: Rollout, scores: Scores) -> dict[int, float]:
+    """1-based line -> R_m, clipped to [-1, 1], of the sampled lines that are not neutral, in their order."""
+    assert scores.line_scores is not None, "the scores of the lines were asked for"
+    first, neutral = first_sampled_line(rollout.program), neutral_lines(rollout.program.source)
+    scored = {one.line: one.score for one in scores.line_scores}
+    return {line: min(max(scored[line], -1.0), 1.0) for line in sorted(scored) if line >= first and line not in neutral}
+
+
 @dataclass(frozen=True, kw_only=True)
 class PSGPO:
     """PPO with a reward for every line."""
@@ -114,22 +121,22 @@ class PSGPO:
 
     def line_part(self, rollout: Rollout, scores: Scores) -> Floats:
         """[T] lambda * r_m at the token that ends line m, 0 elsewhere."""
-        assert scores.line_scores is not None, "the scores of the lines were asked for"
         weight = self.passing_weight if rollout.report.passed else self.failing_weight
         ends = {end.line: end.token for end in line_end_tokens(rollout.completion, rollout.program)}
-        scored = {score.line: score.score for score in scores.line_scores}
         part = np.zeros(len(rollout.completion.token_ids), dtype=np.float64)
-        for line, reward in self._line_rewards(rollout, scored).items():
+        for line, reward in self._line_rewards(rollout, scores).items():
             assert line in ends, "a scored line has sampled characters"
             part[ends[line]] += weight * reward
         assert abs(part.sum()) <= weight + 1e-9, "the lines of a program add at most lambda"
         return part.astype(np.float32)
 
-    def _line_rewards(self, rollout: Rollout, scored: Mapping[int, float]) -> dict[int, float]:
+    def _line_rewards(self, rollout: Rollout, scores: Scores) -> dict[int, float]:
         """1-based line -> r_m, of the sampled lines that are not neutral."""
-        first, neutral = first_sampled_line(rollout.program), neutral_lines(rollout.program.source)
-        sampled = [line for line in sorted(scored) if line >= first]
-        lines = [line for line in sampled if line not in neutral]
-        clipped = np.clip([scored[line] for line in lines], -1.0, 1.0)
-        rewards = form_rewards(clipped, self.form, num_lines=len(sampled if self.count_neutral else lines))
-        return dict(zip(lines, rewards.tolist(), strict=True))
+        scored = code_line_scores(rollout, scores)
+        num_lines = self._num_sampled_lines(rollout, scores) if self.count_neutral else len(scored)
+        rewards = form_rewards(np.array([*scored.values()], dtype=np.float64), self.form, num_lines=num_lines)
+        return dict(zip(scored, rewards.tolist(), strict=True))
+
+    def _num_sampled_lines(self, rollout: Rollout, scores: Scores) -> int:
+        first = first_sampled_line(rollout.program)
+        return sum(one.line >= first for one in scores.line_scores or ())

@@ -6,6 +6,7 @@ from linewise.recipes.coderl import coderl
 from linewise.recipes.grpo import cispo, dapo, dr_grpo, grpo, gspo
 from linewise.recipes.ircoco import ircoco
 from linewise.recipes.ppo import ppo
+from linewise.recipes.process_grpo import process_grpo
 from linewise.recipes.psgpo import dense_ppo
 from linewise.recipes.reinforce import reinforce, rloo
 from linewise.recipes.reinforce_plus_plus import reinforce_plus_plus, reinforce_plus_plus_baseline
@@ -23,6 +24,7 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "reinforce": reinforce,
     "rloo": rloo,
     "grpo": grpo,
+    "process-grpo": process_grpo,
     "dr-grpo": dr_grpo,
     "dapo": dapo,
     "gspo": gspo,

@@ -1,11 +1,13 @@
 """Lines that do nothing: blank ones, comments, and statements that are nothing but a string (docstrings).
 
 A learned line reward that pays for them teaches the policy to write them: the paper's models wrote comments until
-these were labelled 0 (arXiv:2410.17621, section 3.3). Lines are read by Python's own tokeniser, never by their look: a
-`#` inside a string is no comment, and a blank line inside one is code. An inline comment does not make a line neutral.
+these were labelled 0 (arXiv:2410.17621, section 3.3). Lines are read by Python's own tokeniser wherever their look could
+deceive: a `#` inside a string is no comment, and a blank line inside one is code. An inline comment does not make a line
+neutral.
 """
 
 import io
+import re
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,15 @@ SILENT = frozenset(
     (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 )
 """Kinds of token that are no code."""
+DECEPTIVE_QUOTE = re.compile(
+    r"""
+    \"{3} | '{3}                  # a string of several lines
+    | [ft]r?['"] | r[ft]['"]        # a string with code inside, which may have several lines too
+    | ^[ \t()]*[a-z]{0,2}['"]       # perhaps a statement that is nothing but a string
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Strings that make the look of a line, or of those after it, unsure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +37,8 @@ class Reading:
     """1-based lines that hold code."""
     num_lines: int
     """Lines that were read; the rest must be read anew."""
+    whole: bool = False
+    """Whether the lines are whole statements, all brackets and strings closed."""
 
 
 def neutral_lines(source: str) -> frozenset[int]:
@@ -35,6 +48,35 @@ def neutral_lines(source: str) -> frozenset[int]:
     cannot be read even so is code, and so is everything after the opening quotes of a string that is never closed.
     """
     lines = LINE_END.split(source)
+    # The tokeniser takes most of the time of line credit, so it stops where nothing can deceive any more.
+    num_unsure = next((line for line in range(len(lines), 0, -1) if _may_deceive(lines[line - 1])), 0)
+    reading = _read(lines[:num_unsure]) if num_unsure else Reading(code=frozenset(), num_lines=0, whole=True)
+    if not reading.whole:
+        return _neutral_throughout(lines)
+    seen = {line for line in range(1, num_unsure + 1) if line not in reading.code}
+    plain = (line for line in range(num_unsure + 1, len(lines) + 1) if _looks_neutral(lines[line - 1]))
+    return frozenset(seen.union(plain))
+
+
+def _may_deceive(line: str) -> bool:
+    """Whether the look of a line, or of the next ones, may be another than what Python reads.
+
+    Beside strings: a backslash, after which the next line goes on, and what is no plain text (form feeds, other scripts).
+    """
+    text = line.lstrip(" \t")
+    if "\\" in text or not (text.isascii() and text.isprintable()):
+        return True
+    return ("'" in text or '"' in text) and DECEPTIVE_QUOTE.search(text) is not None
+
+
+def _looks_neutral(line: str) -> bool:
+    """Whether a line that cannot deceive, outside a string, is blank or a comment."""
+    text = line.lstrip(" \t")
+    return not text or text[0] == "#"
+
+
+def _neutral_throughout(lines: Sequence[str]) -> frozenset[int]:
+    """`neutral_lines` by the tokeniser alone."""
     neutral: set[int] = set()
     begin = 0
     while begin < len(lines):
@@ -53,7 +95,7 @@ def _read(lines: Sequence[str]) -> Reading:
             tokens.append(token)  # one by one: those before a fault count
     except (tokenize.TokenError, SyntaxError) as error:
         return _read_partly(tokens, error, num_lines=len(lines))
-    return Reading(code=_code_lines(tokens), num_lines=len(lines))
+    return Reading(code=_code_lines(tokens), num_lines=len(lines), whole=True)
 
 
 def _read_partly(
