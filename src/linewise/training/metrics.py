@@ -128,11 +128,13 @@ def update_metrics(updates: Sequence[Mapping[str, UpdateMetrics]]) -> dict[str, 
 def _of_model(updates: Sequence[UpdateMetrics], prefix: str) -> dict[str, float]:
     if not updates:
         return {}
-    names = updates[0].diagnostics.keys()
+    # An update of which no sequence bears loss has nothing to diagnose.
+    names = dict.fromkeys(name for update in updates for name in update.diagnostics)
+    means = {name: [update.diagnostics[name] for update in updates if name in update.diagnostics] for name in names}
     return {
         f"{prefix}grad_norm": float(np.mean([update.grad_norm for update in updates])),
         f"{prefix}learning_rate": updates[-1].learning_rate,
-        **{f"{prefix}{name}": float(np.mean([update.diagnostics[name] for update in updates])) for name in names},
+        **{f"{prefix}{name}": float(np.mean(known)) for name, known in means.items()},
     }
 
 
