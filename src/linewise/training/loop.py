@@ -77,7 +77,7 @@ class Trainer:
         self._started = time.perf_counter() - state.seconds
 
     def run(self) -> RunResult:
-        """All remaining steps. After Ctrl-C, or on a fault, a checkpoint of the last whole step is written first."""
+        """All remaining steps. After Ctrl-C a checkpoint of the last whole step is written first; a fault leaves the last one."""
         recipe = self.session.recipe
         try:
             before = self.evaluate(step=0)
