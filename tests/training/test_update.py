@@ -11,12 +11,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from linewise.errors import RunError
 from linewise.losses.reinforce import reinforce
 from linewise.policy.huggingface_load import load_model
 from linewise.policy.huggingface_logprobs import SequenceBatch
 from linewise.policy.lora import LoraOptions
 from linewise.policy.tiny import tiny_causal, tiny_t5
 from linewise.recipes.grpo import gspo
+from linewise.recipes.ppo import ppo
 from linewise.training.batch import Batch, Example
 from linewise.training.config import UpdateOptions
 from linewise.training.learner import Learner, LossTerm, UpdateMetrics
@@ -117,6 +119,15 @@ def test_a_model_with_dropout_computes_in_training_what_was_scored(
     assert torch.equal(policy_outputs(model.train(), batch).logprobs, scored)
     kept = {module.p for name, module in model.named_modules() if name.endswith("lora_dropout.default")}
     assert kept == ({0.5} if lora else set()), "what was asked for stays"
+
+
+def test_an_encoder_decoder_is_sent_to_a_shared_critic(accelerator: Accelerator) -> None:
+    loaded = tiny_t5()
+    recipe = replace(ppo(), policy="tiny-t5")
+    with pytest.raises(
+        RunError, match=r"'tiny-t5' is an encoder-decoder.*--critic\.kind shared --critic\.warmup-steps 0"
+    ):
+        open_models(recipe, loaded, accelerator, completions=NoCompletions())  # type: ignore[arg-type]
 
 
 class NoCompletions:

@@ -142,8 +142,13 @@ def choose_line_values(recipe: AnyRecipe, completions: LineValuer, scorer: LineS
 
 
 def open_critic(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator) -> Learner[Tensor]:
-    """A critic with a backbone of its own, ready to learn."""
+    """A critic with a backbone of its own, ready to learn. Raises RunError for a policy that can have none."""
     options = recipe.critic
+    if loaded.model.config.is_encoder_decoder:
+        raise RunError(
+            f"the policy '{recipe.policy}' is an encoder-decoder, and critic.kind=own is for decoder-only ones. Share its "
+            "backbone: --critic.kind shared --critic.warmup-steps 0."
+        )
     critic = load_critic(
         options.init or recipe.policy, rescale=options.rescale, device=accelerator.device, lora=recipe.lora
     )
