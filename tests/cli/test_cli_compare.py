@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from linewise.cli.main import main
+from linewise.recipes.equal_terms import Terms, on_equal_terms
+from linewise.recipes.grpo import grpo
+from linewise.training.records import recipe_to_record
+from linewise.training.run_folder import RunFolder
 
 
 def command(policy: Path, tasks: Path, out: Path) -> list[str]:
@@ -56,6 +60,18 @@ def test_two_methods_and_two_seeds(
     capsys.readouterr()
     assert main([*command(warm_policy, task_file, out), "--temperature", "0.5"]) == 2
     assert "rltf, seed 0: the run in" in capsys.readouterr().err
+
+
+def test_runs_under_other_terms_are_refused_before_any_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the first method would begin with the evaluation that the second one made under those terms."""
+    command = ["compare", "rltf", "grpo", "--policy", str(tmp_path), "--out", str(tmp_path / "out"), "--seeds", "1"]
+    other = on_equal_terms(grpo(), Terms(policy=str(tmp_path), evaluation_temperature=1.0), seed=0)
+    RunFolder(path=tmp_path / "out" / "grpo" / "seed-0").create(recipe_to_record(other))
+    assert main(command) == 2
+    assert "grpo, seed 0: the run in" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "rltf").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel  # noqa: E402
+from transformers import (  # noqa: E402
+    BartConfig,
+    BartForConditionalGeneration,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
 from linewise.policy import huggingface_logprobs  # noqa: E402
 from linewise.policy.huggingface_load import LoraOptions, add_lora  # noqa: E402
@@ -41,6 +48,28 @@ def gpt2():
     return GPT2LMHeadModel(config).eval()
 
 
+def bart():
+    """An encoder-decoder with learned absolute positions on both sides, counted from the first column."""
+    torch.manual_seed(6)
+    config = BartConfig(
+        vocab_size=258,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=32,
+        init_std=0.3,
+        pad_token_id=0,
+        eos_token_id=1,
+        decoder_start_token_id=1,
+        forced_eos_token_id=None,
+    )
+    return BartForConditionalGeneration(config).eval()
+
+
 def with_lora(model):
     adapted = add_lora(model, LoraOptions(rank=2, alpha=8))
     torch.manual_seed(5)
@@ -55,6 +84,7 @@ MODELS = {
     "t5": lambda: tiny_t5().model,
     "gemma2 soft-capping": gemma2,
     "gpt2": gpt2,
+    "bart": bart,
     "llama with LoRA": lambda: with_lora(tiny_causal().model),
     "t5 with LoRA": lambda: with_lora(tiny_t5().model),
 }

@@ -20,7 +20,7 @@ from linewise.training.prorl import Plateau
 from linewise.training.scoring import Scorer
 from linewise.training.seeds import visit
 from linewise.training.state import RunState
-from linewise.training.step import Collector, is_from_scratch
+from linewise.training.step import Collector, is_from_scratch, process_share
 from linewise.types import CallTest, Outcome, Prompt, Report, Sampling, Task, Verdict
 
 TASKS = [
@@ -95,6 +95,21 @@ def test_without_dynamic_sampling_constant_groups_stay() -> None:
     collected = replace(one, recipe=plain).fill(FRESH)  # type: ignore[arg-type]
     assert (len(collected.collections), collected.num_left_out) == (1, 0)
     assert len(collected.state.buffer.entries) == 4
+
+
+def test_the_shares_of_processes_are_those_of_their_tasks() -> None:
+    """Each process fills its buffer in one round, and learns from all of it."""
+
+    def shares(tasks: int, processes: int) -> list[int]:
+        recipe = replace(RECIPE, collection=replace(RECIPE.collection, tasks_per_step=tasks))
+        return [
+            process_share(recipe, 4 * tasks, process_index=index, num_processes=processes)  # type: ignore[arg-type]
+            for index in range(processes)
+        ]
+
+    assert shares(4, 1) == [16]
+    assert shares(4, 2) == [8, 8]
+    assert shares(3, 2) == [8, 4]
 
 
 def test_after_max_rounds_a_step_makes_do_with_what_it_has() -> None:

@@ -118,7 +118,7 @@ def test_two_processes_share_the_work(warm_policy: Path, task_file: Path, tmp_pa
         *("-m", "linewise.cli.main", "train", "rltf", "--policy", str(warm_policy)),
         *("--tasks", f"jsonl:{task_file}", "--steps", "2", "--precision", "no", "--workers", "1"),
         *("--collection.tasks-per-step", "4", "--collection.sampling.max-new-tokens", "24"),
-        *("--buffer.capacity", "8", "--buffer.warmup", "8", "--update.samples-per-step", "16"),
+        *("--buffer.capacity", "16", "--buffer.warmup", "16", "--update.samples-per-step", "16"),
         *("--supervised.references-per-step", "2", "--evaluation.num-samples", "0", "--out", str(tmp_path / "run")),
     ]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
@@ -129,6 +129,7 @@ def test_two_processes_share_the_work(warm_policy: Path, task_file: Path, tmp_pa
     first = [row["task_id"] for row in rows if row["step"] == 1]
     assert len(first) == 16, "eight programs of each process"
     assert len(set(first)) == 4, "the processes visit different tasks"
+    assert metrics_of(tmp_path / "run")[-1]["budget/programs"] == 32, "no process samples what nobody learns from"
 
 
 @pytest.mark.slow

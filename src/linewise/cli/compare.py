@@ -102,6 +102,7 @@ def run_all(plan: Plan, settings: CompareArguments, console: Console) -> list[Ru
             "`linewise compare` makes its runs one after another in one process: start it without a launcher."
         )
     parts = settings.terms.evaluations
+    check_runs(plan, settings)
     runs = []
     with runs_display(console, num_runs=len(plan), programs=settings.terms.budget) as display:
         for (method, seed), recipe in plan.items():
@@ -118,19 +119,31 @@ def run_all(plan: Plan, settings: CompareArguments, console: Console) -> list[Ru
     return runs
 
 
+def check_runs(plan: Plan, settings: CompareArguments) -> None:
+    """Raises RunError where a run was made under other terms, before another one takes over its start."""
+    from linewise.training.run import check_same_recipe
+
+    for (method, seed), recipe in plan.items():
+        run = RunFolder(path=folder_of(settings.out, method, seed))
+        if run.config.exists():
+            try:
+                check_same_recipe(run, recipe)
+            except UserError as error:
+                raise RunError(f"{method}, seed {seed}: {error}") from error
+
+
 def folder_of(out: Path, method: str, seed: int) -> Path:
     """Where a run lies."""
     return out / method / f"seed-{seed}"
 
 
 def finish(recipe: AnyRecipe, folder: Path, display: RunsDisplay) -> None:
-    """Bring a run to its end, from wherever it is. Raises RunError where the folder holds a run under other terms."""
+    """Bring a run to its end, from wherever it is."""
     # Imported here, so that --help and errors in settings need no torch.
-    from linewise.training.run import check_same_recipe, train
+    from linewise.training.run import train
 
     run = RunFolder(path=folder)
     if (folder / FINISHED).exists():
-        check_same_recipe(run, recipe)
         return
     result = train(recipe, folder, resume=run.config.exists(), display=display)
     write_text(folder / FINISHED, finished_text(discarded_programs=result.num_discarded))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,7 +127,12 @@ def difference(before: Evaluation, after: Evaluation) -> str:
 
 def label_phase(phases: Phases, folder: Path) -> None:
     """Label programs of the baseline's policies; goes on after the last recorded stage."""
-    policies = sorted((folder / "baseline" / "policies").iterdir())[-NUM_POLICIES:]
+    policies = evenly_spaced(sorted((folder / "baseline" / "policies").glob("step-*")))
+    if not policies:
+        raise RunError(
+            f"phase 1 exported no policy to {folder / 'baseline' / 'policies'}: its budget ended before a quarter of its "
+            f"{phases.baseline.steps} steps. Raise --baseline.max-programs or --baseline.max-tokens, or make fewer steps."
+        )
     label, out = phases.label, folder / "labels.jsonl"
     command = prm_label.Label(
         policy=tuple(map(str, policies)),
@@ -146,6 +152,12 @@ def label_phase(phases: Phases, folder: Path) -> None:
         workers=phases.baseline.workers,
     )
     prm_label.execute(command)
+
+
+def evenly_spaced(policies: Sequence[Path]) -> list[Path]:
+    """NUM_POLICIES of these, the last one included; all of them where they are fewer. Example: 2, 4, 6 and 7 of 1 to 7."""
+    places = [-(-len(policies) * part // NUM_POLICIES) - 1 for part in range(1, NUM_POLICIES + 1)]
+    return list(dict.fromkeys(policies[place] for place in places)) if policies else []
 
 
 def training_split(spec: str) -> str:

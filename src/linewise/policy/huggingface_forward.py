@@ -119,7 +119,7 @@ class EncoderDecoderForward:
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefill:
         """Encode the prompts and read the decoder's start token."""
         token_ids, mask = left_pad(prompts, self._pad_id, self._model.device)
-        token_ids, mask = _to_right(token_ids, mask)
+        token_ids, mask = padding_to_right(token_ids, mask)
         states = self._model.get_encoder()(input_ids=token_ids, attention_mask=mask).last_hidden_state
         caches = EncoderDecoderCache(DynamicCache(), DynamicCache())
         start = torch.full((len(prompts), 1), self._start_id, device=token_ids.device)
@@ -207,7 +207,10 @@ def left_pad(
     return torch.tensor(rows, device=device), torch.tensor(mask, device=device)
 
 
-def _to_right(token_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    # Encoders with absolute positions (BART) count them from the first column.
+def padding_to_right(token_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and mask [B, P] with the padding moved from the left to the right, as encoders want it.
+
+    Encoders with absolute positions (BART) count them from the first column, whatever stands there.
+    """
     order = mask.int().argsort(dim=1, descending=True, stable=True)
     return token_ids.gather(1, order), mask.gather(1, order)

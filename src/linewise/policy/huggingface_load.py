@@ -81,6 +81,21 @@ def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str | 
     return rendered
 
 
+def switch_dropout_off(model: Any) -> None:
+    """Let a model compute the same in training as in evaluation; the dropout of LoRA adapters, which was asked for, stays.
+
+    Models hold probabilities in `Dropout` modules, and as numbers (`attention_dropout`, `layerdrop`) in others.
+    """
+    for name, module in model.named_modules():
+        if "lora_dropout" in name:
+            continue
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for attribute, value in vars(module).items():
+            if "drop" in attribute and isinstance(value, float):
+                setattr(module, attribute, 0.0)
+
+
 def add_lora(model: Any, options: LoraOptions, *, head: str | None = None) -> Any:
     """Freeze the model and add fresh adapters, which change nothing until they are trained (B starts at 0).
 

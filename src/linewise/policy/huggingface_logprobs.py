@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from linewise.policy.huggingface_forward import decoder_start_id, logits_only_at, unwrap
+from linewise.policy.huggingface_forward import decoder_start_id, logits_only_at, padding_to_right, unwrap
 
 CHUNK_ELEMENTS = 1 << 20
 """Logits that are held in float32 at a time (4 MiB); larger chunks cost fresh memory pages."""
@@ -113,10 +113,11 @@ def _encoder_decoder_logits(
     model: Any, batch: SequenceBatch, rows: torch.Tensor, columns: torch.Tensor
 ) -> torch.Tensor:
     start = torch.full_like(batch.response_ids[:, :1], decoder_start_id(unwrap(model)))
+    prompt_ids, prompt_mask = padding_to_right(batch.prompt_ids, batch.prompt_mask)
     with logits_only_at(model, rows, columns):
         output = model(
-            input_ids=batch.prompt_ids,
-            attention_mask=batch.prompt_mask,
+            input_ids=prompt_ids,
+            attention_mask=prompt_mask,
             decoder_input_ids=torch.cat([start, batch.response_ids[:, :-1]], dim=1),
             use_cache=False,
         )

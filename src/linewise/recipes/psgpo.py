@@ -32,7 +32,7 @@ from linewise.training.fit_options import FitOptions
 from linewise.types import Sampling
 
 NUM_POLICIES = 4
-"""Policies of the baseline run whose programs are labelled, evenly spaced, the last one included."""
+"""Policies of the baseline run whose programs are labelled, spread over it, its last export included."""
 
 
 SHARED = ("policy", "tasks", "limit_tasks", "seed", "evaluation", "precision", "workers", "lora")

@@ -66,13 +66,17 @@ def save_checkpoint(folder: Path, state: RunState, accelerator: Accelerator, *, 
 
 
 def load_checkpoint(path: Path, accelerator: Accelerator, tasks: Mapping[str, Task]) -> RunState:
-    """Restore weights, optimiser and schedule in place and return the run's state. Raises RunError where a part is missing."""
-    state_file = path / f"state-{accelerator.process_index}.json"
-    if not state_file.exists():
+    """Restore weights, optimiser and schedule in place and return the run's state.
+
+    Raises RunError where it was made by another number of processes, each of which has samples of its own.
+    """
+    then, now = len(list(path.glob("state-*.json"))), accelerator.num_processes
+    if then != now:
         raise RunError(
-            f"the checkpoint {path} holds no {state_file.name}: it was made by fewer processes than the "
-            f"{accelerator.num_processes} of now. Resume with as many processes as the run had."
+            f"the checkpoint {path} was made by {then} processes, not by the {now} of now. Resume with as many processes as "
+            "the run had."
         )
+    state_file = path / f"state-{accelerator.process_index}.json"
     accelerator.load_state(str(path))
     return state_from_record(json.loads(state_file.read_text()), tasks)
 

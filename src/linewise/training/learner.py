@@ -154,9 +154,10 @@ class Learner(Generic[OutputsT]):
             else:
                 done = self._backward(batch, terms[micro.term])
             losses[terms[micro.term].name] += done.loss
-            for name, mean in done.diagnostics.items():
-                means.setdefault(name, Mean()).add(mean, done.num_response_tokens)
-            tokens += sum(example.length for example in micro.examples)
+            if micro.examples[0].scale != 0:  # else it fills up, and says nothing of the samples
+                for name, mean in done.diagnostics.items():
+                    means.setdefault(name, Mean()).add(mean, done.num_response_tokens)
+                tokens += sum(example.length for example in micro.examples)
             if progress is not None:
                 progress(index + 1, len(plan))
         return Accumulated(

@@ -38,7 +38,7 @@ from linewise.training.run_folder import write_text
 from linewise.training.seeds import derive_seed, stream
 from linewise.training.session import Session
 from linewise.training.state import RunState
-from linewise.training.step import Collected, Collector
+from linewise.training.step import Collected, Collector, process_share
 from linewise.training.update import Gradients, Minibatch, Updater
 
 
@@ -72,12 +72,12 @@ class Trainer:
             num_processes=session.accelerator.num_processes,
         )
         self.updater = Updater(session=session)
-        check_capacity(session.recipe, session.accelerator.num_processes)
+        check_capacity(session.recipe)
         self.num_discarded = 0
         self._started = time.perf_counter() - state.seconds
 
     def run(self) -> RunResult:
-        """All remaining steps. After Ctrl-C, or on a fault, a checkpoint of the last whole step is written first."""
+        """All remaining steps. After Ctrl-C a checkpoint of the last whole step is written first; a fault writes none."""
         recipe = self.session.recipe
         try:
             before = self.evaluate(step=0)
@@ -116,9 +116,13 @@ class Trainer:
         spending = self.spending_after(collected)
         if not self.pays_for(spending):
             return False
-        draw = collected.state.buffer.draw(
-            max(1, recipe.update.samples_per_step // accelerator.num_processes), stream(recipe.seed, "draw", state.step)
+        share = process_share(
+            recipe,
+            recipe.update.samples_per_step,
+            process_index=accelerator.process_index,
+            num_processes=accelerator.num_processes,
         )
+        draw = collected.state.buffer.draw(share, stream(recipe.seed, "draw", state.step))
         draw = replace(draw, samples=tuple(self.updater.whitened(draw.samples)))
         started = time.perf_counter()
         first, *others = self.updater.minibatches(draw.samples, state.step)
@@ -308,13 +312,12 @@ class Trainer:
         return {name: sum(one[name] for one in everyones) / (1 if name.startswith(summed) else count) for name in names}
 
 
-def check_capacity(recipe: AnyRecipe, num_processes: int) -> None:
+def check_capacity(recipe: AnyRecipe) -> None:
     """Raises RunError where a step samples more programs than the buffer holds: the first of them would be lost unseen."""
-    tasks = -(-recipe.collection.tasks_per_step // num_processes)
-    programs = tasks * recipe.collection.num_samples
+    programs = recipe.collection.tasks_per_step * recipe.collection.num_samples
     if programs > recipe.buffer.capacity:
         raise RunError(
             f"a step samples {programs} programs, and the buffer holds buffer.capacity={recipe.buffer.capacity}: the first of "
             f"them would be lost. Add --buffer.capacity {programs} --buffer.warmup {programs} --update.samples-per-step "
-            f"{programs * num_processes}, or sample fewer."
+            f"{programs}, or sample fewer."
         )

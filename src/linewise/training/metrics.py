@@ -79,8 +79,7 @@ def score_metrics(samples: Sequence[Sample]) -> dict[str, float]:
     """What models said of the drawn samples, as means over their tokens; nothing for models that the run has not.
 
     `logprobs/sampler_difference` is |log pi of the trainer - log pi of the sampler|, from precision and from an older
-    policy; it means little where sampling is not at temperature 1. `kl/ref` is k3 of KL(pi || ref).
-    `critic/explained_variance` is 1 - Var(returns - values) / Var(returns).
+    policy; both speak of temperature 1, whatever the sampling. `kl/ref` is k3 of KL(pi || ref).
     """
     scores = [sample.scores for sample in samples]
     old = _joined([one.old_logprobs for one in scores])
@@ -97,7 +96,10 @@ def score_metrics(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def critic_metrics(samples: Sequence[Sample]) -> dict[str, float]:
-    """How good the values were that advantages were made of; nothing without a critic."""
+    """How good the values were that advantages were made of; nothing without a critic.
+
+    `critic/explained_variance` is 1 - Var(returns - values) / Var(returns).
+    """
     values = _joined([sample.scores.values for sample in samples])
     returns = _joined([sample.credit.returns for sample in samples])
     if values is None or returns is None:
@@ -128,11 +130,13 @@ def update_metrics(updates: Sequence[Mapping[str, UpdateMetrics]]) -> dict[str, 
 def _of_model(updates: Sequence[UpdateMetrics], prefix: str) -> dict[str, float]:
     if not updates:
         return {}
-    names = updates[0].diagnostics.keys()
+    # An update of which no sequence bears loss has nothing to diagnose.
+    names = dict.fromkeys(name for update in updates for name in update.diagnostics)
+    means = {name: [update.diagnostics[name] for update in updates if name in update.diagnostics] for name in names}
     return {
         f"{prefix}grad_norm": float(np.mean([update.grad_norm for update in updates])),
         f"{prefix}learning_rate": updates[-1].learning_rate,
-        **{f"{prefix}{name}": float(np.mean([update.diagnostics[name] for update in updates])) for name in names},
+        **{f"{prefix}{name}": float(np.mean(known)) for name, known in means.items()},
     }
 
 

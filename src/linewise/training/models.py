@@ -10,7 +10,7 @@ from torch import Tensor
 from linewise.errors import RunError
 from linewise.losses.options import RatioLevel
 from linewise.policy.huggingface_forward import unwrap
-from linewise.policy.huggingface_load import LoadedModel
+from linewise.policy.huggingface_load import LoadedModel, switch_dropout_off
 from linewise.policy.huggingface_logprobs import SequenceBatch, response_logprobs
 from linewise.prm.score import LineScorer, load_scorer
 from linewise.training.config import AnyRecipe, CriticKind, LineValueSource, needs_prm
@@ -58,6 +58,10 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
         frozen_copy(loaded.model) if with_reference and not (recipe.lora.rank and not recipe.reset.window) else None
     )
     reference = loaded.model if with_reference and copied is None else copied
+    with_old_logprobs = recipe.update.surrogate.ratio_level is not RatioLevel.NONE or with_reference
+    if with_old_logprobs or (with_values and shared):
+        # Ratios, penalties and clipped values compare what is trained with what was scored: dropout would be all they see.
+        switch_dropout_off(loaded.model)
     learner: Learner[PolicyOutputs] = Learner(
         loaded.model,
         recipe.update,
@@ -87,13 +91,12 @@ def open_models(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
     if with_values:
         values = scores_of(learner.model, _head_values) if critic is None else scores_of(critic.model, token_values)
     scorer = open_line_scorer(recipe, loaded) if needs_prm(recipe) else None
-    with_ratio = recipe.update.surrogate.ratio_level is not RatioLevel.NONE
     return Models(
         learner=learner,
         critic=critic,
         reference=copied,
         scorer=Scorer(
-            old_logprobs=scores_of(learner.model, _logprobs) if with_ratio or with_reference else None,
+            old_logprobs=scores_of(learner.model, _logprobs) if with_old_logprobs else None,
             ref_logprobs=None if reference is None else scores_of(reference, ref_logprobs),
             values=values,
             line_values=choose_line_values(recipe, completions, scorer) if Need.LINE_VALUES in needs else None,
@@ -134,7 +137,7 @@ def choose_line_values(recipe: AnyRecipe, completions: LineValuer, scorer: LineS
 
 
 def open_critic(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator) -> Learner[Tensor]:
-    """A critic with a backbone of its own, ready to learn."""
+    """A critic with a backbone of its own, ready to learn. Raises RunError for a policy that can have none."""
     options = recipe.critic
     if unwrap(loaded.model).config.is_encoder_decoder:
         raise RunError(
@@ -149,6 +152,7 @@ def open_critic(recipe: AnyRecipe, loaded: LoadedModel, accelerator: Accelerator
             f"the critic's model '{options.init}' has another tokeniser than the policy '{recipe.policy}', so it cannot read "
             "the policy's tokens. Use a process reward model that was trained from a policy of the same family."
         )
+    switch_dropout_off(critic.model)
     return Learner(
         critic.model,
         replace(recipe.update, learning_rate=options.learning_rate, weight_decay=options.weight_decay),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from linewise.training.records import recipe_to_record
 from linewise.training.run_folder import RunFolder
 from linewise.training.session import Session, open_session
 from linewise.training.state import RunState
+from linewise.training.step import process_share
 
 FREE_TO_CHANGE = ("steps", "workers", "save_every", "keep_checkpoints", "trackers")
 """Settings that may differ on resuming: they do not change what a step computes."""
@@ -52,11 +55,21 @@ def train(
         session.accelerator.wait_for_everyone()
         if recipe.trackers:
             session.accelerator.init_trackers("linewise", config=_flat(recipe_to_record(recipe)))
-        state = restore(session) if resume else RunState(buffer=Buffer(options=recipe.buffer))
+        state = restore(session) if resume else fresh_state(session)
         with _display(console if main else None, recipe.steps, state.step) as shown:
             result = Trainer(session, state, display or shown).run()
         session.accelerator.end_training()
     return result
+
+
+def fresh_state(session: Session) -> RunState:
+    """The state before the first step: a buffer of this process's share."""
+    recipe, accelerator = session.recipe, session.accelerator
+    share = partial(
+        process_share, recipe, process_index=accelerator.process_index, num_processes=accelerator.num_processes
+    )
+    options = replace(recipe.buffer, capacity=share(recipe.buffer.capacity), warmup=share(recipe.buffer.warmup))
+    return RunState(buffer=Buffer(options=options))
 
 
 def restore(session: Session) -> RunState:
@@ -67,7 +80,7 @@ def restore(session: Session) -> RunState:
         state = load_checkpoint(checkpoints[-1], accelerator, session.tasks_by_id)
         session.policy.update_from(session.learner.unwrapped, version=state.step)
     else:
-        state = RunState(buffer=Buffer(options=session.recipe.buffer))
+        state = fresh_state(session)
     if accelerator.is_main_process:
         folder.rewind(state.step)
     accelerator.wait_for_everyone()

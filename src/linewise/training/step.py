@@ -172,6 +172,16 @@ class Collector:
                 return {group.task.id: group.rollouts[0].report for group in decoded.groups}
 
 
+def process_share(recipe: AnyRecipe, count: int, *, process_index: int, num_processes: int) -> int:
+    """This process's part of a step's programs or of the buffer, in proportion to the tasks that it visits; at least 1.
+
+    Example: of 3 tasks two processes visit 2 and 1, so that their shares of 12 programs are 8 and 4.
+    """
+    tasks = recipe.collection.tasks_per_step
+    ours = len(range(process_index, tasks, num_processes))
+    return max(1, -(-count * ours // tasks))
+
+
 def check_judged(collections: Sequence[Collection]) -> None:
     """Raises RunError where the judge could not judge a single program."""
     if not any(collection.groups for collection in collections):
