@@ -195,7 +195,7 @@ def test_visits_are_matched_with_groups_where_some_could_not_be_judged() -> None
     found = {}
     for index in range(20):
         visits = one.visits_of_round(replace(state, rounds=index))
-        collection = one.collect_round(state, visits, None)
+        collection = one.collect_round(state, visits, None, None)
         visited = hooks.visited(visits, collection.groups)
         assert [each.task_id for each in visited] == [each.task.id for each in visits if each.task.id != "b"]
         found.update({each.task_id: each.success for each in visited})
