@@ -22,7 +22,7 @@ for seed in ${SEEDS:-0 1 2}; do
   mapfile -t last < <(in_phase final "${rl[@]}" --steps "$steps")
   linewise train psgpo "${first[@]}" "${last[@]}" --label-limit 16 --label.sampling.max-new-tokens 96 --label.audits 0 \
     --prm.learning-rate 3e-4 --out "$run/both"
-  prm=$(cat "$run/both/prm.done")
+  prm=$run/both/$(cat "$run/both/prm.done")
   linewise train dense-ppo "${common[@]}" "${held_out[@]}" "${rl[@]}" --steps "$steps" --seed "$seed" --prm "$prm" \
     --out "$run/dense"
   linewise train ppo "${common[@]}" "${held_out[@]}" "${rl[@]}" --steps "$steps" --seed "$seed" --critic.init "$prm" \

@@ -282,8 +282,9 @@ def test_four_phases_in_one_command_and_a_resumed_one_is_the_same(fair: Path, ta
     final_metrics = without_times(out / "final" / "metrics.jsonl")
     assert len(final_metrics) == 3
     assert all("critic/explained_variance" in row for row in final_metrics)
-    # A run that was killed in its last phase repeats none of the others.
+    # A run that was killed in its last phase, and moved, repeats none of the others.
     shutil.rmtree(out / "final")
+    out = out.rename(tmp_path / "moved")
     trained = (out / "prm" / "config.json").stat().st_mtime_ns
     assert train_command(["psgpo", "--resume", str(out)]) == 0
     assert without_times(out / "final" / "metrics.jsonl") == final_metrics

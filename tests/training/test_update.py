@@ -1,5 +1,6 @@
 """Updates in which there is little to learn from: no sequence bears loss, or another process has more of them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from accelerate.state import AcceleratorState
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from linewise.errors import RunError
+from linewise.losses.aggregate import StepSize
+from linewise.losses.options import KlLossOptions
 from linewise.losses.reinforce import reinforce
 from linewise.policy.huggingface_load import load_model
 from linewise.policy.huggingface_logprobs import SequenceBatch
@@ -19,11 +22,12 @@ from linewise.policy.lora import LoraOptions
 from linewise.policy.tiny import tiny_causal, tiny_t5
 from linewise.recipes.grpo import gspo
 from linewise.recipes.ppo import ppo
-from linewise.training.batch import Batch, Example
-from linewise.training.config import UpdateOptions
+from linewise.training.batch import Batch, Example, collate
+from linewise.training.config import CriticOptions, UpdateOptions
 from linewise.training.learner import Learner, LossTerm, UpdateMetrics
 from linewise.training.metrics import update_metrics
 from linewise.training.models import open_models
+from linewise.training.terms import policy_term
 from linewise.types import Rollout
 from linewise.values.critic import PolicyOutputs, policy_outputs
 from linewise.values.monte_carlo import Valuation
@@ -135,3 +139,26 @@ class NoCompletions:
 
     def __call__(self, rollouts: Sequence[Rollout], *, purpose: str, progress: object) -> Valuation:
         raise AssertionError("nobody asks")
+
+
+def test_a_token_without_weight_cannot_overflow_the_penalty() -> None:
+    """A reference far above the policy at a token that bears no loss: k3 is infinite there, the loss and gradient are not."""
+    logprobs = torch.tensor([[-1.0, -200.0]], requires_grad=True)
+    outputs = PolicyOutputs(logprobs=logprobs, entropy=torch.zeros(1, 2))
+    ones = np.ones(2, dtype=np.float32)
+    example = Example(
+        prompt_ids=(1,),
+        response_ids=(2, 3),
+        advantages=ones,
+        weights=np.array([1, 0], dtype=np.float32),
+        ref_logprobs=np.array([-1.5, 0.0], dtype=np.float32),
+    )
+    batch = collate([example], pad_id=0, device=torch.device("cpu"))
+    options = UpdateOptions(kl=KlLossOptions(coef=0.5))
+    term = policy_term([], options, CriticOptions(), StepSize(num_sequences=1, num_tokens=1), max_length=2)
+    loss = term.loss(outputs, batch)
+    # -A log pi + coef * (exp(-d) - 1 + d) with d = .5
+    assert loss.tolist() == [[pytest.approx(1.0 + 0.5 * (math.exp(-0.5) - 0.5)), 0.0]]
+    loss.sum().backward()
+    assert logprobs.grad is not None
+    assert torch.isfinite(logprobs.grad).all()

@@ -23,6 +23,8 @@ from linewise.training.records import decode
 from linewise.training.run_folder import RunFolder, write_text
 
 CONFIG = "phases.json"
+PRM_DONE = "prm.done"
+"""Written when the process reward model is whole; it holds the model's place in the run's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,8 @@ def run(phases: Phases, folder: Path) -> None:
     console.rule("1 of 4: PPO on the outcome alone")
     train_phase(baseline_of(phases), folder / "baseline", console)
     console.rule("2 of 4: labelling lines")
-    label_phase(phases, folder)
+    if not (folder / PRM_DONE).exists():
+        label_phase(phases, folder)
     console.rule("3 of 4: training the process reward model")
     prm = prm_phase(phases, folder, console)
     console.rule(f"4 of 4: PPO with it ({phases.use})")
@@ -171,7 +174,7 @@ def prm_phase(phases: Phases, folder: Path, console: Console) -> Path:
     """Train the process reward model, unless it is whole, and return its folder. An interrupted training starts anew."""
     from linewise.training.prm import train_prm
 
-    done, out = folder / "prm.done", folder / "prm"
+    done, out = folder / PRM_DONE, folder / "prm"
     if not done.exists():
         shutil.rmtree(out, ignore_errors=True)
         options = PrmTrainOptions(
@@ -185,5 +188,6 @@ def prm_phase(phases: Phases, folder: Path, console: Console) -> Path:
         )
         result = train_prm(options, out, console=console)
         console.print(f"held-out: {result.metrics.to_record()}; report: {write_prm_report(out)}", soft_wrap=True)
-        write_text(done, str(result.folder))
-    return Path(done.read_text())
+        # Relative to the run, which may move.
+        write_text(done, str(result.folder.relative_to(folder)))
+    return folder / done.read_text()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from linewise.losses.aggregate import Aggregation, StepSize, sequence_scales
@@ -50,7 +51,9 @@ def _policy_loss(
     loss = surrogate(outputs.logprobs, old, batch.advantages, batch.weights, mask, options.surrogate)
     if options.kl.coef:
         assert batch.ref_logprobs is not None, "a penalty needs the reference's log-probabilities"
-        loss = loss + options.kl.coef * batch.weights * kl(outputs.logprobs, batch.ref_logprobs, options.kl.estimator)
+        # A token without weight has no KL: the exponential of k3 could overflow there, and 0 times infinity is no number.
+        reference = torch.where(batch.weights != 0, batch.ref_logprobs, outputs.logprobs.detach())
+        loss = loss + options.kl.coef * batch.weights * kl(outputs.logprobs, reference, options.kl.estimator)
     if shared_critic is not None:
         assert outputs.values is not None
         loss = loss + shared_critic.coef * _value_loss(outputs.values, batch, shared_critic)
