@@ -66,7 +66,9 @@ def test_rows_of_plain_and_zipped_files(tmp_path: Path) -> None:
         assert [row.where for row in rows] == [f"{path}, line 1", f"{path}, line 3"]
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b'{"a": 1}')[:-9], gzip.compress(b"\xff")])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b'{"a": 1}')[:-9], gzip.compress(b"\xff")], ids=["none", "cut", "not text"]
+)
 def test_broken_archives(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(content)
