@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from linewise.credit.group import is_constant
 from linewise.errors import RunError
 from linewise.rollout.baselines import BaseProgram, best_so_far
 from linewise.rollout.collect import Collection, collect
@@ -85,10 +86,10 @@ class Collector:
             collection = self.collect_round(state, visits, decoded, progress)
             visited += self.hooks.visited(visits, collection.groups)
             started = time.perf_counter()
-            scored = self.scorer(collection.groups, purpose=f"round {state.rounds}", progress=progress)
+            wanted = [group for group in collection.groups if self.is_wanted(group)]
+            scored = self.scorer(wanted, purpose=f"round {state.rounds}", progress=progress)
             between = time.perf_counter()
-            groups = [group for group in scored.groups if self.is_wanted(group)]
-            samples = [sample for group in groups for sample in credit_group(self.recipe, group)]
+            samples = [sample for group in scored.groups for sample in credit_group(self.recipe, group)]
             seconds_score += between - started
             seconds_credit += time.perf_counter() - between
             if scored.valuation is not None:
@@ -101,7 +102,7 @@ class Collector:
                 history=best_so_far(state.history, filter(is_from_scratch, collection.groups)),
             )
             collections.append(collection)
-            num_left_out += len(scored.groups) - len(groups)
+            num_left_out += len(collection.groups) - len(wanted)
             if self.recipe.collection.dynamic_sampling and len(collections) == self.recipe.collection.max_rounds:
                 break
             if len(collections) >= MAX_EMPTY_ROUNDS:
@@ -126,8 +127,7 @@ class Collector:
 
     def is_wanted(self, group: Group) -> bool:
         """Whether a group goes into the buffer. Dynamic sampling (DAPO, arXiv:2503.14476, eq. 11) wants mixed outcomes."""
-        outcomes = {rollout.report.passed for rollout in group.rollouts}
-        return len(outcomes) > 1 or not self.recipe.collection.dynamic_sampling
+        return not (self.recipe.collection.dynamic_sampling and is_constant(group))
 
     def visits_of_round(self, state: RunState) -> list[Visit]:
         """This process's share of the visits of one round."""
