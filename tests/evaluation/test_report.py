@@ -184,7 +184,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     needs_nothing(page)
     assert "RLTF on tiny" in page.shown
     assert "is missing" not in page.shown
-    for number in ("0.375 → 0.875", "+0.500 [+0.500, +0.500]", "updates 2", "2.0 min", "programs sampled 16", "2,000"):
+    for number in ("0.375 → 0.875", "+0.500 [+0.500, +0.500]", "steps 2", "2.0 min", "programs sampled 16", "2,000"):
         assert number in page.shown
     assert "nothing was recorded" not in page.shown
     assert page.tags["svg"] == 9
@@ -319,7 +319,7 @@ def test_a_half_written_line_is_left_out_and_said(tmp_path: Path) -> None:
     page = page_of(folder)
     assert "1 broken line in metrics.jsonl was left out" in page.shown
     assert "1 broken line in rollouts.jsonl was left out" in page.shown
-    assert "updates 2" in page.shown
+    assert "steps 2" in page.shown
     assert page.tags["article"] == 1
 
 
@@ -328,7 +328,7 @@ def test_a_step_whose_judge_failed_has_gaps_not_errors(tmp_path: Path) -> None:
     with (folder / "metrics.jsonl").open("a") as lines:
         lines.write(json.dumps({"step": 3, "seconds": 180.0, "samples": 24, "rollout/judge_errors": 8.0}) + "\n")
     page = page_of(folder)
-    assert "updates 3" in page.shown
+    assert "steps 3" in page.shown
     assert page.tags["svg"] == 9
 
 

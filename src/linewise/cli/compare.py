@@ -208,7 +208,7 @@ def show(comparison: Comparison, console: Console) -> None:
     ks = list(comparison.results[0].final)
     scores = Table("method", *(f"pass@{k}" for k in ks))
     costs = Table(
-        "method", "updates", "programs", "auxiliary", "tokens", "verdicts", "minutes", title="a run, on average"
+        "method", "steps", "programs", "auxiliary", "tokens", "verdicts", "minutes", title="a run, on average"
     )
     for result in comparison.results:
         cost = result.cost

@@ -30,7 +30,7 @@ class RunsDisplay:
         self._progress.update(self._runs, completed=self._ended * self._programs)
         estimate = run.points[-1].evaluation.pass_at_k(1)
         self._progress.console.print(
-            f"{name}: pass@1 {estimate} over tasks after {run.cost.steps} updates, {run.cost.programs} programs",
+            f"{name}: pass@1 {estimate} over tasks after {run.cost.steps} steps, {run.cost.programs} programs",
             highlight=False,
             soft_wrap=True,
         )

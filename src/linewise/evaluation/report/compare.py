@@ -3,32 +3,27 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from typing import Any
 
 from linewise.evaluation.compare import Comparison, Result
 from linewise.evaluation.intervals import Estimate
 from linewise.evaluation.report.charts import Series, line_chart
-
-STYLE = """
-table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); }
-th, td { text-align: right; font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; }
-.better { background: #009e7333; } .worse { background: #d55e0033; } .wide { overflow-x: auto; }
-"""
+from linewise.evaluation.report.frame import chart_grid, html_page
 
 
 def render(
     comparison: Comparison, *, terms: Mapping[str, Any], recipes: Mapping[str, Any], notes: Sequence[str]
 ) -> str:
     """The page as text. `terms` are the settings of all methods, `recipes` the whole settings of each one's first run."""
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     results = comparison.results
     title = f"{len(results)} methods on {', '.join(terms['tasks'])}"
+    charts = {
+        "Held-out pass@1 over programs sampled": curves(results, bands=False),
+        "The same with 95 % intervals": curves(results, bands=True),
+    }
     sections = [
         f"<h1>{escape(title)}</h1><p class=faint>{escape(headline(comparison, terms))}</p>",
-        '<h2>Learning curves</h2><div class="charts">',
-        f"<figure><figcaption>Held-out pass@1 over programs sampled</figcaption>{curves(results, bands=False)}</figure>",
-        f"<figure><figcaption>The same with 95 % intervals</figcaption>{curves(results, bands=True)}</figure></div>",
+        f"<h2>Learning curves</h2>{chart_grid(charts)}",
         f"<h2>After the whole budget</h2>{wide(final_table(comparison))}",
         f"<h2>Differences of final pass@1</h2><p>{escape(DIFFERENCES)}</p>{wide(difference_table(comparison))}",
         f"<h2>What a run took</h2><p class=faint>{escape(COSTS)}</p>{wide(cost_table(results))}",
@@ -37,10 +32,7 @@ def render(
         folded("settings of all methods", terms),
         *(folded(f"{method}: every setting of its first run", recipe) for method, recipe in recipes.items()),
     ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{style}{STYLE}</style><body>{''.join(sections)}</body></html>"
-    )
+    return html_page(title, sections)
 
 
 DIFFERENCES = (
@@ -151,7 +143,7 @@ def cost_table(results: Sequence[Result]) -> str:
     seconds = [
         [escape(result.method), *(f"{result.cost.seconds.get(stage, 0):.1f}" for stage in stages)] for result in results
     ]
-    names = ["method", "updates", "programs", "auxiliary", "thrown away", "tokens", "verdicts"]
+    names = ["method", "steps", "programs", "auxiliary", "thrown away", "tokens", "verdicts"]
     return table(names, rows) + table(["seconds", *stages], seconds)
 
 

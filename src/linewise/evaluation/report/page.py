@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from linewise.errors import RunError, StorageError, UserError
 from linewise.evaluation.evaluate import Evaluation, paired_difference
 from linewise.evaluation.report.charts import Series, line_chart, stacked_bars
+from linewise.evaluation.report.frame import chart_grid, html_page
 from linewise.evaluation.report.samples import draw_samples
 
 Rows = Sequence[Mapping[str, Any]]
@@ -49,23 +49,19 @@ def render(run_folder: Path) -> str:
     rows, rollouts = read_lines(run_folder / "metrics.jsonl", notes), read_lines(run_folder / "rollouts.jsonl", notes)
     evaluations = read_evaluations(run_folder, notes)
     config = read_json(run_folder / "config.json", notes)
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     title = f"{config.get('algorithm', 'Run')} on {config.get('policy', '?')}"
     sections = [
         f"<h1>{escape(title)}</h1><p class=faint>{escape(', '.join(config.get('tasks', [])))} · {escape(str(run_folder))}</p>",
         "".join(f'<p class="missing">{escape(note)}</p>' for note in notes),
         headline(rows, evaluations),
-        f'<h2>The run</h2><div class="charts">{"".join(figures(rows, evaluations))}</div>',
+        f"<h2>The run</h2>{chart_grid(charts(rows, evaluations))}",
         "<h2>Where the credit went</h2><p class=faint>Sampled programs with each token's credit. Grey text stands in the "
         "prompt; a wavy line marks the line of the error; hover for numbers.</p>",
         draw_samples(rollouts),
         "<h2>Settings</h2>",
         *(folded(run_folder / name, notes) for name in ("config.json", "environment.json")),
     ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{style}</style><body>{''.join(sections)}<script>{SCRIPT}</script></body></html>"
-    )
+    return html_page(title, sections, script=SCRIPT)
 
 
 def headline(rows: Rows, evaluations: Mapping[int, Evaluation]) -> str:
@@ -77,7 +73,7 @@ def headline(rows: Rows, evaluations: Mapping[int, Evaluation]) -> str:
         tiles.append(("held-out pass@1", f"{before.pass_at_k(1).mean:.3f} → {after.pass_at_k(1).mean:.3f}"))
         tiles.append(("difference, 95 % interval", f"{change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"))
     if rows:
-        tiles.append(("updates", f"{rows[-1]['step']}"))
+        tiles.append(("steps", f"{rows[-1]['step']}"))
         tiles.append(("wall time", f"{rows[-1].get('seconds', 0) / 60:.1f} min"))
         tiles.append(("programs sampled", f"{rows[-1].get('samples', 0):,}"))
         tiles.append(("tokens sampled", f"{sum(row.get('tokens/sampled', 0) for row in rows):,.0f}"))
@@ -88,8 +84,8 @@ def headline(rows: Rows, evaluations: Mapping[int, Evaluation]) -> str:
     )
 
 
-def figures(rows: Rows, evaluations: Mapping[int, Evaluation]) -> list[str]:
-    """All charts, each with its caption."""
+def charts(rows: Rows, evaluations: Mapping[int, Evaluation]) -> dict[str, str]:
+    """Caption -> chart."""
     steps = [float(row["step"]) for row in rows]
 
     def share(prefix: str) -> list[Series]:
@@ -112,37 +108,36 @@ def figures(rows: Rows, evaluations: Mapping[int, Evaluation]) -> list[str]:
                 dots=True,
             )
         )
-    charts = {
+    return {
         "Learning curve (95 % intervals over tasks)": line_chart(
-            learning, x_title="updates", y_title="share of programs", y_low=0
+            learning, x_title="steps", y_title="share of programs", y_low=0
         ),
-        "Verdicts": stacked_bars(steps, share("verdict/"), x_title="update", y_title="share of programs"),
-        "Time per stage": stacked_bars(steps, share("seconds/"), x_title="update", y_title="seconds"),
+        "Verdicts": stacked_bars(steps, share("verdict/"), x_title="step", y_title="share of programs"),
+        "Time per stage": stacked_bars(steps, share("seconds/"), x_title="step", y_title="seconds"),
         "Buffer": line_chart(
             [curve(rows, "buffer/fill", "samples held"), curve(rows, "buffer/capacity", "capacity")],
-            x_title="update",
+            x_title="step",
             y_title="samples",
             y_low=0,
         ),
         "Staleness of what is trained on": line_chart(
             [curve(rows, "buffer/staleness_mean", "mean"), curve(rows, "buffer/staleness_max", "largest")],
-            x_title="update",
-            y_title="updates since sampling",
+            x_title="step",
+            y_title="steps since sampling",
             y_low=0,
         ),
         "Loss by term": line_chart(
-            [Series(name=one.name, xs=one.xs, ys=one.ys) for one in share("loss/")], x_title="update", y_title="loss"
+            [Series(name=one.name, xs=one.xs, ys=one.ys) for one in share("loss/")], x_title="step", y_title="loss"
         ),
         "Gradient norm before clipping": line_chart(
-            [curve(rows, "grad_norm", "norm")], x_title="update", y_title="norm", y_low=0
+            [curve(rows, "grad_norm", "norm")], x_title="step", y_title="norm", y_low=0
         ),
-        "Entropy": line_chart([curve(rows, "entropy", "entropy")], x_title="update", y_title="nats per token", y_low=0),
+        "Entropy": line_chart([curve(rows, "entropy", "entropy")], x_title="step", y_title="nats per token", y_low=0),
         "Learning rate": line_chart(
-            [curve(rows, "learning_rate", "learning rate")], x_title="update", y_title="rate", y_low=0
+            [curve(rows, "learning_rate", "learning rate")], x_title="step", y_title="rate", y_low=0
         ),
         **model_charts(rows),
     }
-    return [f"<figure><figcaption>{escape(name)}</figcaption>{chart}</figure>" for name, chart in charts.items()]
 
 
 MODEL_CHARTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -158,12 +153,12 @@ MODEL_CHARTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 def model_charts(rows: Rows) -> dict[str, str]:
     """Charts of what models said, for the metrics that this run recorded."""
-    charts = {}
+    found = {}
     for caption, (unit, names) in MODEL_CHARTS.items():
         curves = [curve(rows, name, label) for name, label in names.items() if any(name in row for row in rows)]
         if curves:
-            charts[caption] = line_chart(curves, x_title="step", y_title=unit)
-    return charts
+            found[caption] = line_chart(curves, x_title="step", y_title=unit)
+    return found
 
 
 def curve(rows: Rows, name: str, label: str, *, band: bool = False) -> Series:
@@ -206,7 +201,7 @@ def read_json(path: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def read_evaluations(run_folder: Path, notes: list[str]) -> dict[int, Evaluation]:
-    """Number of updates -> evaluation."""
+    """Number of steps -> evaluation."""
     found = {}
     for path in sorted((run_folder / "evaluations").glob("step-*.json")):
         try:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from linewise.errors import RunError, StorageError
 from linewise.evaluation.report.charts import Series, line_chart
+from linewise.evaluation.report.frame import chart_grid, html_page
 from linewise.evaluation.report.page import curve, folded, read_json, read_lines
 
 ROWS = (
@@ -64,18 +64,14 @@ def render(folder: Path) -> str:
         "Calibration of the best weights": calibration_chart(held_out.get("calibration", [])),
     }
     missing = "".join(f'<p class="missing">{escape(note)}</p>' for note in notes)
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     title = f"Process reward model from {config.get('policy', '?')}"
-    figures = "".join(
-        f"<figure><figcaption>{escape(name)}</figcaption>{chart}</figure>" for name, chart in charts.items()
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{style}</style><body><h1>{escape(title)}</h1>"
-        f"<p class=faint>{escape(str(folder))}</p>{missing}"
-        f"{metrics_table(held_out)}"
-        f'<div class="charts">{figures}</div><h2>Settings</h2>{folded(folder / "config.json", notes)}</body></html>'
-    )
+    sections = [
+        f"<h1>{escape(title)}</h1><p class=faint>{escape(str(folder))}</p>{missing}",
+        metrics_table(held_out),
+        chart_grid(charts),
+        f"<h2>Settings</h2>{folded(folder / 'config.json', notes)}",
+    ]
+    return html_page(title, sections)
 
 
 def having(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
