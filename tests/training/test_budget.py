@@ -110,7 +110,6 @@ def test_completions_that_value_lines_count(warm_policy: Path, task_file: Path, 
     assert result.state.num_programs == sum(row["rollout/programs"] + row["auxiliary/programs"] for row in rows) <= 92
     assert result.state.num_tokens == sum(row["tokens/sampled"] + row["tokens/auxiliary"] for row in rows)
     assert len(rows) < 20
-    assert result.num_discarded > 0 or result.state.num_programs + 16 > 92
     assert result.state.num_programs + max(result.num_discarded, 16) > 92, "another step would have been too much"
 
 
