@@ -144,7 +144,12 @@ def test_the_table_of_reranking(
     arguments = [*SAMPLING, "--tasks", files[1], "--rerank", prm, "--rerank-by", aggregation]
     assert cli_eval.main(arguments) == 0
     out = capsys.readouterr().out
-    for words in ("at random (pass@1)", f"ranked best of 3 ({aggregation} of its lines)", "by an oracle (pass@3)", "gain over random"):
+    for words in (
+        "at random (pass@1)",
+        f"ranked best of 3 ({aggregation} of its lines)",
+        "by an oracle (pass@3)",
+        "gain over random",
+    ):
         assert words in out
 
 
