@@ -104,13 +104,10 @@ class Lines:
                 self.prob(state)
                 * self.prob_b(state)
                 * (1 - self.prob_b(state))
-                * (self._next(state, "b") - self._next(state, "a"))
+                * (self.value(state + "b") - self.value(state + "a"))
                 for state in self.states
             ]
         )
-
-    def _next(self, state: str, letter: str) -> float:
-        return self.value(state + letter)
 
 
 def moments(probs: Sequence[float], estimates: Sequence[Vector]) -> Moments:

@@ -18,6 +18,7 @@ from linewise.credit.reinforce import Reinforce
 from linewise.credit.reinforce_plus_plus import ReinforcePlusPlus
 from linewise.credit.reward import TokenReward
 from linewise.credit.rloo import RLOO
+from linewise.credit.rltf import RLTF
 from linewise.credit.suspiciousness import Suspiciousness
 from linewise.credit.tp_grpo import TPGRPO
 from linewise.credit.vineppo import VinePPO
@@ -26,6 +27,7 @@ from tests.credit.conftest import group, rollout
 
 KL = TokenReward(kl_coef=0.1)
 ASSIGNERS: list[CreditAssigner] = [
+    RLTF(),
     Reinforce(reward=KL),
     RLOO(reward=KL),
     GRPO(reward=KL),

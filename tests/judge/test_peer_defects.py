@@ -1,6 +1,7 @@
 """Defects that were found in other graders of programs; none of them may come back here."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,15 +26,20 @@ def f(a, b):
             if isinstance(value, dict):
                 for name in ("expected", "outputs", "output", "tests"):
                     if name in value:
-                        return value[name]
+                        return eval(str(value[name]))
         frame = frame.f_back
     for thing in gc.get_objects():
-        if isinstance(thing, dict) and "expected" in thing:
-            return thing["expected"]
+        if isinstance(thing, dict) and isinstance(thing.get("expected"), str):
+            return eval(thing["expected"])
 """
 
 
 def test_expected_values_are_not_in_the_frames_of_the_caller(judge: LocalJudge) -> None:
+    namespace: dict[str, Any] = {}
+    exec(READS_THE_CALLER, namespace)
+    test = vars(ADD.tests[0])
+    assert test["expected"] == "5"
+    assert namespace["f"](2, 3) == 5, "what lies open it would find"
     assert judge.run(ADD, READS_THE_CALLER).num_passed == 0
 
 
@@ -79,12 +85,11 @@ def test_a_right_program_needs_no_package(judge: LocalJudge) -> None:
     assert judge.run(ADD, "def f(a, b): return a + b").passed
 
 
-@pytest.mark.parametrize("module", ["pickle", "marshal"])
-def test_a_serialised_result_runs_no_code_here(judge: LocalJudge, module: str, tmp_path: Path) -> None:
+def test_a_serialised_result_runs_no_code_here(judge: LocalJudge, tmp_path: Path) -> None:
     """Elsewhere results were unpickled in the grader."""
     mark = tmp_path / "seen"
     source = f"""
-import {module}, os
+import os
 class Bomb:
     def __reduce__(self):
         return (os.system, ("touch {mark}",))

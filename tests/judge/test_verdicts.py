@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -168,8 +169,15 @@ def test_waiting_for_a_core_does_not_strike_the_wall_limit(
 
 
 def test_a_process_knows_how_long_it_waited_for_a_core() -> None:
-    assert 0 <= starved_seconds(os.getpid()) < 3600
+    """The second number of its schedstat, in nanoseconds; where the kernel keeps none, nobody says."""
     assert starved_seconds(None) == starved_seconds(1 << 30) == 0.0
+    own = Path(f"/proc/{os.getpid()}/schedstat")
+    if not own.exists():
+        pytest.skip("this kernel keeps no schedstat")
+    before = int(own.read_text().split()[1])
+    found = starved_seconds(os.getpid())
+    after = int(own.read_text().split()[1])
+    assert before / 1e9 <= found <= after / 1e9
 
 
 def test_a_memory_bomb(judge: LocalJudge) -> None:

@@ -119,7 +119,9 @@ def test_each_target_is_read_at_the_last_token_that_writes_the_line(
     ends = {}  # line -> offset of its last character, counted on the text alone
     for place in range(len(header + text)):
         ends[(header + text)[:place].count("\n") + 1] = place - len(header)
-    for one in line_places(completion, whole(completion, header)):
+    places = line_places(completion, whole(completion, header))
+    assert [one.line for one in places] == list(ends)
+    for one in places:
         begin, end = completion.char_spans[one.position - len(completion.prompt_ids)]
         assert begin <= ends[one.line] < end
 

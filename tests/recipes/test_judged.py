@@ -6,7 +6,6 @@ policy writes the right variant most of the time.
 """
 
 import itertools
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +43,7 @@ from linewise.training.prm_options import PrmTrainOptions
 from linewise.training.references import reference_example
 from linewise.training.run import train
 from linewise.types import CallTest, Completion, KlEstimator, Limits, Need, Sampling, StopReason, Task
+from tests.training.runs import rows_of
 
 LINES = (
     ("a=x+1", "a=x-1", "a=x*3", "a=x+5", "a=x*x"),
@@ -279,7 +279,7 @@ def test_four_phases_in_one_command_and_a_resumed_one_is_the_same(fair: Path, ta
     assert len(labels.splitlines()) > 8
     assert '"policy": "' + str(out / "baseline" / "policies" / "step-000004") in labels, "the last policy is labelled"
     assert (out / "prm" / "report.html").exists()
-    final_metrics = without_times(out / "final" / "metrics.jsonl")
+    final_metrics = rows_of(out / "final" / "metrics.jsonl")
     assert len(final_metrics) == 3
     assert all("critic/explained_variance" in row for row in final_metrics)
     # A run that was killed in its last phase, and moved, repeats none of the others.
@@ -287,14 +287,9 @@ def test_four_phases_in_one_command_and_a_resumed_one_is_the_same(fair: Path, ta
     out = out.rename(tmp_path / "moved")
     trained = (out / "prm" / "config.json").stat().st_mtime_ns
     assert train_command(["psgpo", "--resume", str(out)]) == 0
-    assert without_times(out / "final" / "metrics.jsonl") == final_metrics
+    assert rows_of(out / "final" / "metrics.jsonl") == final_metrics
     assert (out / "labels.jsonl").read_text() == labels
     assert (out / "prm" / "config.json").stat().st_mtime_ns == trained
-
-
-def without_times(path: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
 def test_settings_that_no_phase_would_heed_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The budget of a run: what counts, that it is kept to, and that a resumed run counts on."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from linewise.training.config import AnyRecipe
 from linewise.training.run import train
 from linewise.training.state import RunState
 from linewise.values.monte_carlo import MonteCarloOptions
+from tests.training.runs import metrics_of
 
 TWO_COMPLETIONS = MonteCarloOptions(num_completions=2, first_chunk=2)
 
@@ -36,12 +36,6 @@ def small(recipe: AnyRecipe, policy: Path, tasks: Path, **changes: object) -> An
         save_every=1,
     )
     return replace(on_equal_terms(recipe, terms, seed=0), **changes)  # type: ignore[arg-type]
-
-
-def metrics_of(run: Path) -> list[dict[str, float]]:
-    """The metrics without what depends on the clock."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
 def evaluated(run: Path) -> list[int]:
@@ -110,7 +104,6 @@ def test_completions_that_value_lines_count(warm_policy: Path, task_file: Path, 
     assert result.state.num_programs == sum(row["rollout/programs"] + row["auxiliary/programs"] for row in rows) <= 92
     assert result.state.num_tokens == sum(row["tokens/sampled"] + row["tokens/auxiliary"] for row in rows)
     assert len(rows) < 20
-    assert result.num_discarded > 0 or result.state.num_programs + 16 > 92
     assert result.state.num_programs + max(result.num_discarded, 16) > 92, "another step would have been too much"
 
 

@@ -28,6 +28,7 @@ from linewise.training.guides import make_guide, open_guides
 from linewise.training.run import train
 from linewise.types import CallTest, Credit, Limits, Outcome, Report, Sample, Sampling, Task, Verdict
 from linewise.values.monte_carlo import MonteCarloOptions
+from tests.training.runs import rows_of
 
 PROMPTS = PromptOptions(style=PromptStyle.COMPLETION)
 REFERENCE = """def f(x):
@@ -179,11 +180,6 @@ def recipe(base: AnyRecipe, folder: Path, **changes: object) -> AnyRecipe:
     return replace(small, **changes)  # type: ignore[arg-type]
 
 
-def rows_of(run: Path, name: str) -> list[dict[str, object]]:
-    rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
-    return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
-
-
 def test_a_run_with_a_curriculum_and_a_task_sampler_resumes_to_the_same_numbers(tmp_path: Path) -> None:
     hooks = {
         # Every step is within tolerance, so h falls at each step after the first: 6, 6, 4, 2.
@@ -196,15 +192,15 @@ def test_a_run_with_a_curriculum_and_a_task_sampler_resumes_to_the_same_numbers(
     train(settings, tmp_path / "whole")
     train(replace(settings, steps=2), tmp_path / "parts")
     train(settings, tmp_path / "parts", resume=True)
-    metrics = rows_of(tmp_path / "whole", "metrics.jsonl")
-    assert rows_of(tmp_path / "parts", "metrics.jsonl") == metrics
+    metrics = rows_of(tmp_path / "whole" / "metrics.jsonl")
+    assert rows_of(tmp_path / "parts" / "metrics.jsonl") == metrics
     assert [row["roll_in/stage"] for row in metrics] == [0, 1, 2, 3]
     state = json.loads((tmp_path / "whole" / "checkpoints" / "step-000004" / "state-0.json").read_text())
     assert state["hooks"]["stages"]["all tasks"]["index"] == 3
     assert state["hooks"]["task_probs"].keys() == {"a", "b"}
 
     given: dict[int, set[int]] = {}
-    for row in rows_of(tmp_path / "whole", "rollouts.jsonl"):
+    for row in rows_of(tmp_path / "whole" / "rollouts.jsonl"):
         begun = row.get("begun")
         given.setdefault(row["step"], set()).add(begun["text"].count("\n") - 1 if begun else 0)  # type: ignore[arg-type, index, call-overload]
         assert begun is None or row["program"]["source"].count(begun["text"]) == 1  # type: ignore[index]
@@ -236,7 +232,7 @@ def test_line_values_begin_where_the_policy_did(tmp_path: Path) -> None:
         evaluation=EvaluationOptions(num_samples=0),
     )
     train(settings, tmp_path / "run")
-    rows = rows_of(tmp_path / "run", "rollouts.jsonl")
+    rows = rows_of(tmp_path / "run" / "rollouts.jsonl")
     begun = [row for row in rows if "begun" in row]
     assert begun and len(begun) < len(rows)
     for row in begun:

@@ -20,33 +20,10 @@ from linewise.recipes.ppo import ppo
 from linewise.recipes.psgpo import dense_ppo
 from linewise.recipes.vineppo import vineppo
 from linewise.rollout.buffer import BufferOptions
-from linewise.training.config import AnyRecipe, CriticKind, CriticOptions, EvaluationOptions, UpdateOptions
+from linewise.training.config import CriticKind, CriticOptions, UpdateOptions
 from linewise.training.run import train
 from linewise.types import Sampling
-from linewise.values.monte_carlo import MonteCarloOptions
-
-
-def small(recipe: AnyRecipe, policy: Path, tasks: Path, **changes: object) -> AnyRecipe:
-    base = replace(
-        recipe,
-        policy=str(policy),
-        tasks=(f"jsonl:{tasks}",),
-        steps=4,
-        precision="no",
-        workers=1,
-        save_every=1,
-        collection=replace(recipe.collection, tasks_per_step=4, num_samples=4, sampling=Sampling(max_new_tokens=24)),
-        buffer=BufferOptions(capacity=16, warmup=16),
-        update=replace(recipe.update, samples_per_step=16, learning_rate=1e-3),
-        vines=MonteCarloOptions(num_completions=2, first_chunk=2),
-        evaluation=EvaluationOptions(num_samples=0),
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-def metrics_of(run: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
+from tests.training.runs import metrics_of, small
 
 
 @pytest.mark.parametrize("kind", [CriticKind.OWN, CriticKind.SHARED])

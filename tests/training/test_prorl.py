@@ -1,6 +1,5 @@
 """Resets of the reference: when they are due, where they lead, and that a resumed run has the same reference."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from linewise.losses.options import KlLossOptions
 from linewise.policy.lora import LoraOptions
 from linewise.recipes.rltf import rltf
 from linewise.rollout.buffer import Buffer, BufferOptions
-from linewise.training.config import AnyRecipe, EvaluationOptions, ResetOptions, SupervisedOptions
+from linewise.training.config import AnyRecipe, ResetOptions
 from linewise.training.learner import Learner
 from linewise.training.prorl import Plateau, without_entries
 from linewise.training.reference import copy_weights
 from linewise.training.run import train
-from linewise.types import Sampling
+from tests.training.runs import metrics_of, small
 
 
 def resets_after(rates: list[float], options: ResetOptions) -> list[int]:
@@ -71,28 +70,14 @@ def test_a_reset_leaves_no_sample_of_the_old_reference() -> None:
 
 
 def recipe(policy: Path, tasks: Path, **changes: object) -> AnyRecipe:
+    base = small(rltf(), policy, tasks, steps=5)
     base = replace(
-        rltf(),
-        policy=str(policy),
-        tasks=(f"jsonl:{tasks}",),
-        steps=5,
-        precision="no",
-        workers=1,
-        save_every=1,
-        collection=replace(rltf().collection, tasks_per_step=4, num_samples=4, sampling=Sampling(max_new_tokens=24)),
-        buffer=BufferOptions(capacity=16, warmup=16),
-        supervised=SupervisedOptions(references_per_step=0),
-        update=replace(rltf().update, samples_per_step=16, learning_rate=1e-3, kl=KlLossOptions(coef=0.1)),
-        evaluation=EvaluationOptions(num_samples=0),
+        base,
+        update=replace(base.update, kl=KlLossOptions(coef=0.1)),
         # Every two steps, whatever the pass rates: they never grow by more than 1.
         reset=ResetOptions(window=1, tolerance=1.0),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
-
-
-def metrics_of(run: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
 def test_after_a_reset_the_policy_is_the_reference_and_a_resumed_run_has_the_same(

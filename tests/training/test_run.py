@@ -32,24 +32,12 @@ from linewise.training.config import (
 from linewise.training.records import recipe_from_record, recipe_to_record
 from linewise.training.run import train
 from linewise.types import Credit, Group, Sampling
+from tests.training.runs import metrics_of, small
 
 
 def recipe(policy: Path, tasks: Path, **changes: object) -> AnyRecipe:
-    base = replace(
-        rltf(),
-        policy=str(policy),
-        tasks=(f"jsonl:{tasks}",),
-        steps=3,
-        precision="no",
-        workers=1,
-        save_every=1,
-        collection=replace(rltf().collection, tasks_per_step=4, num_samples=4, sampling=Sampling(max_new_tokens=24)),
-        buffer=BufferOptions(capacity=16, warmup=16),
-        supervised=SupervisedOptions(references_per_step=0),
-        update=replace(rltf().update, samples_per_step=16, learning_rate=1e-3),
-        evaluation=EvaluationOptions(num_samples=16, sampling=Sampling(max_new_tokens=24)),
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    evaluation = EvaluationOptions(num_samples=16, sampling=Sampling(max_new_tokens=24))
+    return replace(small(rltf(), policy, tasks, steps=3, evaluation=evaluation), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -157,12 +145,6 @@ def wait_for(path: Path, seconds: float = 90) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
-
-
-def metrics_of(run: Path) -> list[dict[str, float]]:
-    """The metrics without what depends on the clock."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
 class NanCredit:

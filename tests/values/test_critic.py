@@ -20,11 +20,6 @@ from linewise.values.critic import (
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LINEWISE_CACHE", str(tmp_path_factory.getbasetemp() / "linewise-cache"))
-
-
 def example(prompt: tuple[int, ...], response: tuple[int, ...]) -> Example:
     ones = torch.ones(len(response)).numpy()
     return Example(prompt_ids=prompt, response_ids=response, advantages=ones, weights=ones)
