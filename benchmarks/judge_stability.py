@@ -3,8 +3,8 @@
     python benchmarks/judge_stability.py [--programs 2000] [--long 20000] [--minutes 60]
 
 Stability: MBPP references and mutants are judged twice, once on the machine as it is and once with a busy loop on every core;
-programs whose verdicts, exceptions or error lines differ are counted. Memory: programs are judged in a row with two
-workers, and the resident size of this process and of the zygotes is printed at intervals.
+programs whose verdicts, exceptions or error lines differ are counted. Memory: programs are judged in a row with a
+worker for each core, and the resident size of this process and of the zygotes is printed at intervals.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from linewise.evaluation.compare import bootstrap_table
+from linewise.evaluation.compare import bootstrap_table, table_of
 from linewise.evaluation.evaluate import Evaluation
 
 ARMS = {
@@ -36,22 +36,18 @@ def main(folder: Path) -> None:
     for arm, run in ARMS.items():
         console.print(f"  {arm:<18}" + "  ".join(f"{one:.3f}" for one in rates(seeds, run, -1).mean(axis=1)))
     for seed in seeds:
-        record = json.loads((seed / "both" / "prm" / "held_out.json").read_text())
-        metrics = record.get("metrics", record)
+        metrics = json.loads((seed / "both" / "prm" / "held_out.json").read_text())["metrics"]
         names = ("sign_accuracy", "majority_accuracy", "first_error_top1", "first_error_chance1", "auc")
-        console.print(
-            f"  PRM of {seed.name}: " + ", ".join(f"{name} {metrics[name]:.2f}" for name in names if name in metrics)
-        )
+        # What the held-out programs are too few for is null.
+        known = [f"{name} {metrics[name]:.2f}" for name in names if metrics[name] is not None]
+        console.print(f"  PRM of {seed.name}: {', '.join(known)}")
 
 
 def rates(seeds: list[Path], run: str, which: int) -> np.ndarray:
     """[seeds, tasks] pass rates of the first (0) or last (-1) evaluation."""
-    rows = []
-    for seed in seeds:
-        texts = [file.read_text() for file in sorted((seed / run / "evaluations").glob("step-*.json"))]
-        results = Evaluation.from_json(texts[which]).results
-        rows.append([one.num_passed / one.num_samples for one in sorted(results, key=lambda one: one.task_id)])
-    return np.array(rows)
+    files = [sorted((seed / run / "evaluations").glob("step-*.json"))[which] for seed in seeds]
+    evaluations = [Evaluation.from_json(file.read_text()) for file in files]
+    return table_of(evaluations, sorted(one.task_id for one in evaluations[0].results), 1)
 
 
 def programs(run: Path) -> int:

@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from linewise.cli.models import load_named_policy
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import StorageError, UserError
 from linewise.prm.journal import Journal
@@ -23,9 +25,6 @@ from linewise.training.seeds import subset
 from linewise.types import Sampling, Task
 from linewise.values.classes import OutcomeClass
 from linewise.values.programs import JudgedProgram, judged_to_record, read_judged
-
-if TYPE_CHECKING:
-    from linewise.policy.huggingface import HuggingFacePolicy
 
 TASKS_AT_ONCE = 16
 """Tasks whose programs are sampled together, and lost together where a run is killed."""
@@ -78,6 +77,7 @@ def main(arguments: list[str]) -> int:
     from linewise.training.outcome import train_outcome_critic
 
     quiet_libraries()
+    ensure_policy(settings.policy)
     console = Console()
     programs = sampled_programs(settings) if settings.programs is None else read_judged(settings.programs)
     counts = Counter(one.outcome for one in programs if not one.reference)
@@ -138,7 +138,7 @@ def sample(settings: CriticArguments, tasks: Sequence[Task], journal: Journal) -
     from linewise.judge import LocalJudge
     from linewise.training.outcome_programs import sample_programs
 
-    policy = load(settings.policy)
+    policy = load_named_policy(settings.policy)
     sampling = Sampling(temperature=settings.temperature, top_p=settings.top_p, max_new_tokens=settings.max_new_tokens)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
@@ -166,15 +166,6 @@ def sample(settings: CriticArguments, tasks: Sequence[Task], journal: Journal) -
                 "num_faults": block.num_faults,
             }
             journal.finish_block(map(judged_to_record, block.programs), tally)
-
-
-def load(name: str) -> "HuggingFacePolicy":
-    """A policy by name, on the accelerator where there is one."""
-    import torch
-
-    from linewise.policy.huggingface import load_policy
-
-    return load_policy(name, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def print_metrics(metrics: OutcomeMetrics, console: Console) -> None:

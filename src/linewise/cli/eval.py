@@ -18,8 +18,7 @@ from linewise.cli.eval_critic import (
     run_critic_sampling,
     summary_of_critic_sampling,
 )
-from linewise.cli.pretrain import ensure_policy
-from linewise.cli.quiet import quiet_libraries
+from linewise.cli.models import device, load_named_policy
 from linewise.errors import StorageError, TaskError, UserError
 from linewise.evaluation.evaluate import Evaluation, evaluate
 from linewise.evaluation.rerank import reranking
@@ -196,23 +195,15 @@ def make_policy(settings: EvalArguments, tasks: Sequence[Task]) -> Policy:
         by_id = {task.id: task for task in tasks}
         answer = ANSWERS[settings.policy]
         return ScriptedPolicy(answers=lambda prompt: [answer(by_id[prompt.task_id])])
-    import torch
-
-    from linewise.policy.huggingface import load_policy
-
-    quiet_libraries()
-    ensure_policy(settings.policy)
-    return load_policy(settings.policy, device="cuda" if torch.cuda.is_available() else "cpu")
+    return load_named_policy(settings.policy)
 
 
 def make_ranker(folder: Path, aggregation: LineAggregation, policy: Policy) -> PrmRanker:
     """The process reward model in a folder, for the tokens of this policy. Raises PolicyError where it cannot read them."""
-    import torch
-
     from linewise.policy.huggingface import HuggingFacePolicy
     from linewise.prm.score import load_scorer
 
-    scorer = load_scorer(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+    scorer = load_scorer(folder, device=device())
     assert isinstance(policy, HuggingFacePolicy), "only a sampled program can be ranked"
     scorer.check_tokenizer(policy.tokenizer)
     return PrmRanker(scorer=scorer, aggregation=aggregation)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from linewise.cli.models import device, load_named_policy
 from linewise.errors import UserError
 from linewise.evaluation.critic_evaluation import CriticEvaluation, evaluate_critic_sampling
 from linewise.evaluation.critic_sampling import Cost, CriticSampler, CriticSamplingOptions
@@ -75,20 +76,17 @@ def run_critic_sampling(
     name: str,
 ) -> CriticEvaluation:
     """Draw and judge with a bar for each stage on standard error."""
-    import torch
-
     from linewise.judge import LocalJudge
-    from linewise.policy.huggingface import HuggingFacePolicy, load_policy
+    from linewise.policy.huggingface import HuggingFacePolicy
     from linewise.values.score import load_outcome_scorer
 
     assert isinstance(policy, HuggingFacePolicy), "checked: the policy samples"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     assert arguments.critic is not None, "checked: a critic is named"
-    critic = load_outcome_scorer(arguments.critic, device=device)
+    critic = load_outcome_scorer(arguments.critic, device=device())
     critic.check_tokenizer(policy.tokenizer)
     repair_policy = None
     if arguments.repair_model is not None:
-        repair_policy = load_policy(arguments.repair_model, device=device)
+        repair_policy = load_named_policy(arguments.repair_model)
         critic.check_tokenizer(repair_policy.tokenizer)
     columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with LocalJudge(workers=workers) as judge, Progress(*columns, console=Console(stderr=True)) as progress:

@@ -6,8 +6,10 @@ from typing import Any
 
 import tyro
 
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
-from linewise.errors import UserError
+from linewise.errors import PolicyError, UserError
+from linewise.policy.names import resolve_policy, suggestion
 from linewise.prm.labels import write_labels
 from linewise.prm.stepwise import Tokens, from_stepwise, read_stepwise
 
@@ -58,11 +60,10 @@ class RowTokeniser:
     def __init__(self, name: str) -> None:
         from transformers import AutoTokenizer
 
-        from linewise.errors import PolicyError
-        from linewise.policy.names import resolve_policy, suggestion
         from linewise.policy.token_bytes import TokenBytes
 
         quiet_libraries()
+        ensure_policy(name)
         try:
             self._tokeniser: Any = AutoTokenizer.from_pretrained(resolve_policy(name))
         except (OSError, KeyError) as error:

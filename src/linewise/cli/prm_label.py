@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from linewise.cli.pretrain import ensure_policy
-from linewise.cli.quiet import quiet_libraries
+from linewise.cli.models import load_named_policy
 from linewise.errors import UserError
 from linewise.prm.completer import Watch
 from linewise.prm.journal import Journal
@@ -153,23 +152,12 @@ def run(command: Label, tasks: Sequence[Task], journal: Journal) -> None:
     with LocalJudge(workers=command.workers) as judge, _bars(len(blocks), len(journal.blocks)) as (watch, advance):
         for name, ours in blocks[len(journal.blocks) :]:
             if name not in loaded:
-                loaded = {name: load(name)}
+                loaded = {name: load_named_policy(name)}
             block = label_block(
                 loaded[name], judge, ours, options_of(command), name=name, step=journal.step, watch=watch
             )
             journal.finish_block(map(label_to_record, block.programs), block.tally.to_record())
             advance()
-
-
-def load(name: str) -> Policy:
-    """A policy by name, on the accelerator where there is one."""
-    import torch
-
-    from linewise.policy.huggingface import load_policy
-
-    quiet_libraries()
-    ensure_policy(name)
-    return load_policy(name, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager

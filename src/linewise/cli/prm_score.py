@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from linewise.cli.judge import read_program
+from linewise.cli.models import device
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import UserError, did_you_mean
 from linewise.prm.metrics import rank_by_fit
@@ -79,12 +80,10 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"the program '{settings.file}' is empty, so there is no line to score.")
     task = None if settings.tasks is None else find_task(settings.tasks, settings.id)
     # Imported here, so that --help and errors in settings need no torch.
-    import torch
-
     from linewise.prm.score import load_scorer
 
     quiet_libraries()
-    scorer = load_scorer(settings.prm, device="cuda" if torch.cuda.is_available() else "cpu")
+    scorer = load_scorer(settings.prm, device=device())
     asked = (
         of_prompt(source, settings.prompt or "") if task is None else of_task(source, task, scorer, settings.prompts)
     )

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from linewise.cli import prm_label
+from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.errors import RunError, UserError
 from linewise.evaluation.evaluate import Evaluation, paired_difference
@@ -92,6 +93,7 @@ def saved(folder: Path) -> Phases:
 def run(phases: Phases, folder: Path) -> None:
     """All phases that are not done yet."""
     quiet_libraries()
+    ensure_policy(phases.baseline.policy)
     console = Console()
     if phases.use is Use.BASELINE:
         console.rule("PPO on the outcome alone (phases 1 to 3 are for a model that nobody would use)")

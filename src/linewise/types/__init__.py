@@ -1,6 +1,6 @@
 """The data that flows through Linewise, stage by stage. Frozen, torch-free.
 
-    Task -> Prompt -> Completion -> Program -> Report -> Rollout -> Group -> Credit -> Sample
+    Task -> Prompt -> Completion -> Program -> Report -> Rollout -> Group -> ScoredGroup -> Credit -> Sample
 
 A later stage wraps an earlier one and never fills one of its fields. Shape legend: T is the number of sampled tokens of
 one completion; lines are 1-based, as tracebacks and editors count them; character offsets are 0-based and half-open.
