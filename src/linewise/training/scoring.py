@@ -17,9 +17,6 @@ from linewise.training.batch import Example, collate, plan_micro_batches
 from linewise.types import Floats, Group, LineScore, Rollout, ScoredGroup, Scores
 from linewise.values.monte_carlo import Valuation
 
-TokenForward = Callable[[SequenceBatch], Tensor]
-"""[B, T] one number for each response token."""
-
 
 class LineValuer(Protocol):
     """Something that samples to find what the states after a program's lines are worth."""
