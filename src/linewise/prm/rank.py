@@ -25,18 +25,18 @@ class LineAggregation(StrEnum):
     """The last line: the score of the whole program, as R_phi(x, y^(1..T)) estimates whether it passes."""
 
 
-class Scorer(Protocol):
+class LineJudge(Protocol):
     """Something that scores the lines of sampled programs."""
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[tuple[LineScore, ...]]:
-        """The scores of each program's lines, sorted by line."""
+        """The scores of each program's sampled lines, sorted by line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrmRanker:
     """Values programs by their line scores; the highest is the best."""
 
-    scorer: Scorer
+    scorer: LineJudge
     aggregation: LineAggregation = LineAggregation.MEAN
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[float]:

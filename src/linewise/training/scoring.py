@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from linewise.policy.huggingface_logprobs import SequenceBatch
+from linewise.prm.rank import LineJudge
 from linewise.training.batch import Example, collate, plan_micro_batches
-from linewise.types import Floats, Group, LineScore, Rollout, ScoredGroup, Scores
+from linewise.types import Floats, Group, Rollout, ScoredGroup, Scores
 from linewise.values.monte_carlo import Valuation
 
 
@@ -25,13 +26,6 @@ class LineValuer(Protocol):
         self, rollouts: Sequence[Rollout], *, purpose: str, progress: Callable[[int], None] | None
     ) -> Valuation:
         """The values of each program's states; equal arguments give equal numbers."""
-
-
-class LineJudge(Protocol):
-    """Something that scores the lines of programs."""
-
-    def __call__(self, rollouts: Sequence[Rollout]) -> list[tuple[LineScore, ...]]:
-        """The scores of each program's sampled lines, sorted by line."""
 
 
 class TokenJudge(Protocol):

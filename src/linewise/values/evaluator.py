@@ -9,7 +9,7 @@ prompt's end, so s_0 has the value of a model that knows nothing: the same for a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from linewise.prm.rank import Scorer
+from linewise.prm.rank import LineJudge
 from linewise.types import LineScore, Rollout
 from linewise.values.monte_carlo import Valuation
 
@@ -18,7 +18,7 @@ from linewise.values.monte_carlo import Valuation
 class EvaluatorValues:
     """V of every line's state from a process reward model's scores."""
 
-    scorer: Scorer
+    scorer: LineJudge
 
     def __call__(
         self, rollouts: Sequence[Rollout], *, purpose: str, progress: Callable[[int], None] | None = None
