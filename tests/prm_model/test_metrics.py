@@ -19,7 +19,7 @@ from linewise.prm.metrics import (
 
 
 def scored(scores: list[float], labels: list[int]) -> ScoredProgram:
-    return ScoredProgram(task_id="t", scores=tuple(scores), labels=tuple(labels))
+    return ScoredProgram(scores=tuple(scores), labels=tuple(labels))
 
 
 def test_the_best_fit_comes_first() -> None:

@@ -97,7 +97,7 @@ def load_classifier(
     except PolicyError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, HfHubHTTPError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().partition("\n")[0]
         raise PolicyError(
             f"The {kind.name} '{name}' could not be loaded from '{source}' ({type(error).__name__}: {reason}). "
             f"Give a causal language model, or the folder that `{kind.command}` wrote.{suggestion(name)}"

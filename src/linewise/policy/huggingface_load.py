@@ -46,7 +46,7 @@ def load_model(
         tokenizer = AutoTokenizer.from_pretrained(source)
         model: Any = auto_class.from_pretrained(source, dtype=dtype, config=config)
     except (OSError, ValueError, KeyError, HfHubHTTPError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().partition("\n")[0]
         raise PolicyError(
             f"The policy '{name}' could not be loaded from '{source}' ({type(error).__name__}: {reason}). A hub id "
             f"needs a network, or an earlier download, and access to the model; a folder needs the files that "

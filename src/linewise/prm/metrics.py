@@ -19,7 +19,6 @@ NUM_BINS = 10
 class ScoredProgram:
     """Scores and labels of a program's lines, side by side, in the order of the lines."""
 
-    task_id: str
     scores: tuple[float, ...]
     labels: tuple[int, ...]
 

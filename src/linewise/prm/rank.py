@@ -29,7 +29,7 @@ class LineJudge(Protocol):
     """Something that scores the lines of sampled programs."""
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[tuple[LineScore, ...]]:
-        """The scores of each program's lines, sorted by line."""
+        """The scores of each program's sampled lines, sorted by line."""
 
 
 @dataclass(frozen=True, kw_only=True)

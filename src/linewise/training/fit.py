@@ -208,11 +208,9 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
 
     def diverged(self, step: int, what: str) -> str:
         """The message of a training that met a number that is not finite."""
-        where = f"The best weights so far are in {self.weights}." if self.weights.exists() else ""
-        return (
-            f"{what} at update {step}. {where or 'No weights had been saved yet.'} Lower --learning-rate, or train in "
-            "float32 with --precision no."
-        )
+        saved = self.weights.exists()
+        where = f"The best weights so far are in {self.weights}." if saved else "No weights had been saved yet."
+        return f"{what} at update {step}. {where} Lower --learning-rate, or train in float32 with --precision no."
 
 
 def run_shown(trainer: ClassifierTrainer[ExampleT, MetricsT], console: Console | None, line: StepLine) -> Fit[MetricsT]:

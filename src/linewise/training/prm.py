@@ -89,7 +89,7 @@ class PrmTrainer(ClassifierTrainer[PrmExample, PrmMetrics]):
             for example in micro:
                 ours, scores = scores[: len(example.targets)], scores[len(example.targets) :]
                 labels = tuple(target.label for target in example.targets)
-                scored.append(ScoredProgram(task_id=example.task_id, scores=tuple(ours), labels=labels))
+                scored.append(ScoredProgram(scores=tuple(ours), labels=labels))
             display.advance(1)
         bins = [bin_record(one) for one in map(asdict, calibration(scored))]
         return Measurement(step=step, metrics=measure(scored), details={"calibration": bins})

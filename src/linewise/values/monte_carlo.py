@@ -58,12 +58,6 @@ class _State:
     line: int
     prompt: Prompt
 
-    @property
-    def key(self) -> tuple[str, str, tuple[int, ...] | None]:
-        """What makes two states the same."""
-        begun = self.prompt.begun
-        return self.prompt.task_id, "" if begun is None else begun.text, None if begun is None else begun.token_ids
-
 
 @dataclass(frozen=True, kw_only=True)
 class MonteCarloValues:
@@ -84,16 +78,13 @@ class MonteCarloValues:
         Completions that the judge could not judge count for nothing; a state without one that it could has the value 0.
         """
         states = [self._states(rollout) for rollout in rollouts]
-        jobs = {
-            state.key: (rollout.task, state.prompt)
-            for rollout, ours in zip(rollouts, states, strict=True)
-            for state in ours
-        }
-        answers = dict(zip(jobs, self._answers(list(jobs.values()), purpose, progress), strict=True))
+        tasks = {state.prompt: rollout.task for rollout, ours in zip(rollouts, states, strict=True) for state in ours}
+        jobs = [(task, prompt) for prompt, task in tasks.items()]
+        answers = dict(zip(tasks, self._answers(jobs, purpose, progress), strict=True))
         return Valuation(
             values=tuple(
                 (
-                    *(LineScore(line=state.line, score=pass_rate(answers[state.key])) for state in ours),
+                    *(LineScore(line=state.line, score=pass_rate(answers[state.prompt])) for state in ours),
                     *last_line(rollout),
                 )
                 for rollout, ours in zip(rollouts, states, strict=True)

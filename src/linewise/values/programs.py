@@ -1,6 +1,5 @@
 """Programs with their outcomes, as an outcome critic is trained on them: on disk, and as sequences. Torch-free."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from linewise.errors import UserError
+from linewise.prm.labels import numbered_records
 from linewise.rollout.lines import program_tokens
 from linewise.rollout.records import completion_from_record, program_from_record
 from linewise.types import Completion, Program
@@ -82,14 +82,10 @@ def judged_from_record(record: Mapping[str, Any]) -> JudgedProgram:
 
 def read_judged(path: Path) -> list[JudgedProgram]:
     """The programs of a JSONL file. Raises UserError, with the line, for a file that holds something else."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}. Give the programs.jsonl of an earlier run.") from error
     programs = []
-    for number, line in enumerate(lines, start=1):
+    for number, record in numbered_records(path):
         try:
-            programs.append(judged_from_record(json.loads(line)))
+            programs.append(judged_from_record(record))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}, line {number}, is no judged program ({type(error).__name__}: {error}). Give the "

@@ -198,7 +198,7 @@ FOLDS = (
 """How integers become one."""
 
 
-def _letter(slug: str, phrase: str, code: str, holds: Callable[[str], bool]) -> Condition:
+def _text(slug: str, phrase: str, code: str, holds: Callable[[str], bool]) -> Condition:
     return Condition(slug=slug, phrase=phrase, code=code, negated=f"not {code}", holds=holds)
 
 
@@ -214,11 +214,11 @@ def same_letter(letter: str) -> Condition:
 
 
 LETTER_CONDITIONS = (
-    _letter("vowel", "{noun} that are vowels", f"{{x}} in '{VOWELS}'", lambda x: x in VOWELS),
-    _letter("digit", "{noun} that are digits", "{x}.isdigit()", str.isdigit),
-    _letter("upper", "upper case {noun}", "{x}.isupper()", str.isupper),
-    _letter("lower", "lower case {noun}", "{x}.islower()", str.islower),
-    _letter("letter", "{noun} that are letters", "{x}.isalpha()", str.isalpha),
+    _text("vowel", "{noun} that are vowels", f"{{x}} in '{VOWELS}'", lambda x: x in VOWELS),
+    _text("digit", "{noun} that are digits", "{x}.isdigit()", str.isdigit),
+    _text("upper", "upper case {noun}", "{x}.isupper()", str.isupper),
+    _text("lower", "lower case {noun}", "{x}.islower()", str.islower),
+    _text("letter", "{noun} that are letters", "{x}.isalpha()", str.isalpha),
     Condition(
         slug="space",
         phrase="{noun} that are spaces",
@@ -236,10 +236,6 @@ LETTER_CONDITIONS = (
     *(same_letter(letter) for letter in "abeost"),
 )
 """Properties of a character."""
-
-
-def _word(slug: str, phrase: str, code: str, holds: Callable[[str], bool]) -> Condition:
-    return Condition(slug=slug, phrase=phrase, code=code, negated=f"not {code}", holds=holds)
 
 
 def longer(k: int) -> Condition:
@@ -265,7 +261,7 @@ def shorter(k: int) -> Condition:
 
 
 def _starting(letter: str) -> Condition:
-    return _word(
+    return _text(
         f"starting_{letter}",
         f"{{noun}} that start with '{letter}'",
         f"{{x}}.startswith('{letter}')",
@@ -274,7 +270,7 @@ def _starting(letter: str) -> Condition:
 
 
 def _ending(letter: str) -> Condition:
-    return _word(
+    return _text(
         f"ending_{letter}",
         f"{{noun}} that end with '{letter}'",
         f"{{x}}.endswith('{letter}')",
