@@ -39,7 +39,7 @@ def test_drawing_again_replaces_the_page(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as lines:
         lines.write(json.dumps({"step": 2, "rollout/pass_rate": 0.5}) + "\n")
     main(["report", str(run)])
-    assert "updates<b>2</b>" in (run / "report.html").read_text()
+    assert "steps<b>2</b>" in (run / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["empty", "none"])
