@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Process-supervision-guided policy optimisation with a real model on the starter tasks: supervised start, PPO, value only, dense
+# only, both. One process reward model, trained on labels of the first seed's PPO policies, serves all seeds, as the paper trains
+# one. SEEDS, STEPS and TASKS shorten it; finished runs are kept. The prediction stands in experiments/LOG.md, entry 10.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=${OUT:-runs/psgpo-starter}
+steps=${STEPS:-6}
+common=(--tasks starter --steps "$steps" --save-every 1000 --critic.warmup-steps 1 --update.epochs 1 --update.minibatches 2)
+held_out=(--evaluation.limit "${TASKS:-71}" --evaluation.limit-seed 0 --evaluation.num-samples 4)
+once() { # once DONE COMMAND ...: run the command unless DONE exists; what an interrupted one left goes
+  local done=$1
+  shift
+  [[ -e $done ]] || { rm -rf "${done%/*}" && "$@"; }
+}
+begin() { # begin RUN: all arms start from one policy and share random numbers, so that the start of a seed is evaluated once
+  local made=$out/ppo-${1##*-}/evaluations/step-000000.json
+  mkdir -p "$1/evaluations"
+  if [[ -e $made ]]; then cp "$made" "$1/evaluations/"; fi
+}
+train() { # train RUN RECIPE FLAG ...: from the supervised start; only the policies that are labelled later stay
+  local run=$1 recipe=$2
+  shift 2
+  [[ -e $run/report.html ]] || { rm -rf "$run" && begin "$run" &&
+    linewise train "$recipe" --policy "$out/sft/policy" "${common[@]}" "${held_out[@]}" --out "$run" "$@"; }
+  rm -rf "$run/checkpoints" "$run/policy"
+}
+# The supervised start: RLTF's updates of references alone.
+once "$out/sft/report.html" linewise train rltf --policy smollm2-135m --tasks starter --steps "${SFT_STEPS:-3}" --save-every 1000 \
+  --credit.no-coarse --credit.no-fine --credit.no-adaptive --evaluation.num-samples 0 --out "$out/sft"
+seeds=(${SEEDS:-0 1 2})
+for seed in "${seeds[@]}"; do
+  exports=()
+  if [[ $seed == "${seeds[0]}" ]]; then exports=(--export-every "$((steps / 2))"); fi
+  train "$out/ppo-$seed" ppo --seed "$seed" "${exports[@]}"
+  if [[ $seed == "${seeds[0]}" ]]; then
+    linewise prm label --policy "$out/ppo-$seed"/policies/* --tasks starter@train --limit "${LABEL_TASKS:-24}" --num-samples 4 \
+      --completions 4 --first-chunk 4 --audits 0 --max-new-tokens 64 --prompts.style completion --out "$out/labels.jsonl"
+    once "$out/prm/report.html" linewise prm train --labels "$out/labels.jsonl" --policy "$out/sft/policy" --learning-rate 3e-5 \
+      --programs-per-step 16 --held-out-share 0.2 --out "$out/prm"
+  fi
+  train "$out/value-$seed" ppo --seed "$seed" --critic.init "$out/prm/prm" --critic.rescale
+  train "$out/dense-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm"
+  train "$out/both-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm" --critic.init "$out/prm/prm" --critic.rescale
+done
+python "$here/table.py" "$out"
