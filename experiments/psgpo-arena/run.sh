@@ -30,4 +30,5 @@ for seed in ${SEEDS:-0 1 2}; do
   linewise train ppo "${common[@]}" "${held_out[@]}" "${rl[@]}" --steps "$long" --seed "$seed" --out "$run/long"
   rm -rf "$run"/*/checkpoints "$run"/both/*/checkpoints
 done
-python "$here/table.py" "$out"
+python "$here/../table.py" "$out" "PPO=seed-{seed}/both/baseline" "value only=seed-{seed}/value" "dense only=seed-{seed}/dense" \
+  "both=seed-{seed}/both/final" "PPO, more steps=seed-{seed}/long" --seeds ${SEEDS:-0 1 2} --prm "seed-{seed}/both/prm"

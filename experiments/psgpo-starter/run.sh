@@ -43,4 +43,5 @@ for seed in "${seeds[@]}"; do
   train "$out/dense-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm"
   train "$out/both-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm" --critic.init "$out/prm/prm" --critic.rescale
 done
-python "$here/table.py" "$out"
+python "$here/../table.py" "$out" "PPO=ppo-{seed}" "value only=value-{seed}" "dense only=dense-{seed}" "both=both-{seed}" \
+  --seeds "${seeds[@]}" --prm prm
