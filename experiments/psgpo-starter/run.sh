@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Process-supervision-guided policy optimisation with a real model on the starter tasks: supervised start, PPO, value only, dense
 # only, both. One process reward model, trained on labels of the first seed's PPO policies, serves all seeds, as the paper trains
-# one. SEEDS, STEPS and TASKS shorten it; finished runs are kept. The prediction stands in experiments/LOG.md, entry 10.
+# one. SEEDS, STEPS, PROGRAMS and TASKS size it; finished runs are kept. The prediction stands in experiments/LOG.md, entry 10.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${OUT:-runs/psgpo-starter}
-steps=${STEPS:-6}
-common=(--tasks starter --steps "$steps" --save-every 1000 --critic.warmup-steps 1 --update.epochs 1 --update.minibatches 2)
-held_out=(--evaluation.limit "${TASKS:-71}" --evaluation.limit-seed 0 --evaluation.num-samples 4)
+steps=${STEPS:-5}
+programs=${PROGRAMS:-32}
+common=(--tasks starter --steps "$steps" --save-every 1000 --critic.warmup-steps 1 --update.epochs 1 --update.minibatches 2
+  --collection.tasks-per-step "$((programs / 4))" --buffer.capacity "$programs" --buffer.warmup "$programs"
+  --update.samples-per-step "$programs")
+held_out=(--evaluation.limit "${TASKS:-60}" --evaluation.limit-seed 0 --evaluation.num-samples 4)
 once() { # once DONE COMMAND ...: run the command unless DONE exists; what an interrupted one left goes
   local done=$1
   shift
@@ -31,7 +34,7 @@ once "$out/sft/report.html" linewise train rltf --policy smollm2-135m --tasks st
 seeds=(${SEEDS:-0 1 2})
 for seed in "${seeds[@]}"; do
   exports=()
-  if [[ $seed == "${seeds[0]}" ]]; then exports=(--export-every "$((steps / 2))"); fi
+  if [[ $seed == "${seeds[0]}" ]]; then exports=(--export-every 2); fi
   train "$out/ppo-$seed" ppo --seed "$seed" "${exports[@]}"
   if [[ $seed == "${seeds[0]}" ]]; then
     linewise prm label --policy "$out/ppo-$seed"/policies/* --tasks starter@train --limit "${LABEL_TASKS:-24}" --num-samples 4 \
