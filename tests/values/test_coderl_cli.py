@@ -60,7 +60,7 @@ def test_a_critic_from_sampling_to_weights(
     assert load_outcome_critic(str(out / "critic"), trained=True).model.config.num_labels == 4
     config = json.loads((out / "config.json").read_text())
     assert (config["policy"], config["critic"], config["algorithm"]) == ("tiny", "tiny", "outcome critic")
-    with pytest.raises(UserError, match="holds a trained critic already"):
+    with pytest.raises(UserError, match="holds a critic already: go on with it with --resume"):
         coderl.main(arguments)
 
     # A run that was stopped after its first block of tasks ends with the same programs.
