@@ -151,9 +151,9 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
     def train_step(self, display: Display) -> None:
         """One update, measured where it is due. It can be abandoned until the weights change, and while it is measured."""
         step, started = self.state.step + 1, time.perf_counter()
+        # What dropout draws is a function of the step, so that a resumed training draws it again.
         torch.manual_seed(derive_seed(self.options.seed, f"{self.purpose} dropout", step))
         row = self.gradients(step, display)
-        measured = None
         is_due = step % self.evaluate_every == 0 or step == self.num_steps
         with interrupts_deferred():
             self.optimiser.step()
