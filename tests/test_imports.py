@@ -127,7 +127,7 @@ SLIM_MODULES = (
     ),
     *("linewise.policy.batches", "linewise.values", "linewise.values.classes", "linewise.values.programs"),
     *("linewise.training.prm_options", "linewise.training.outcome_options", "linewise.training.outcome_metrics"),
-    *("linewise.training.pretrain_options",),
+    *("linewise.training.pretrain_options", "linewise.training.fit_state"),
     *("linewise.losses.aggregate", "linewise.training.config", "linewise.training.records"),
 )
 HELP = (

@@ -8,12 +8,15 @@ import torch
 
 from linewise.cli import coderl, coderl_critic
 from linewise.cli import eval as cli_eval
-from linewise.errors import UserError
+from linewise.errors import RunError, UserError
 from linewise.policy.classifier import save_classifier
+from linewise.prm.journal import Journal
 from linewise.tasks.jsonl import dump_jsonl
+from linewise.training.outcome import OutcomeTrainer
 from linewise.types import CallTest, Task
 from linewise.values.outcome import load_outcome_critic
 from linewise.values.programs import read_judged
+from tests.training.runs import rows_of
 
 
 def task(name: str) -> Task:
@@ -60,7 +63,7 @@ def test_a_critic_from_sampling_to_weights(
     assert load_outcome_critic(str(out / "critic"), trained=True).model.config.num_labels == 4
     config = json.loads((out / "config.json").read_text())
     assert (config["policy"], config["critic"], config["algorithm"]) == ("tiny", "tiny", "outcome critic")
-    with pytest.raises(UserError, match="holds a trained critic already"):
+    with pytest.raises(UserError, match="holds a critic already: go on with it with --resume"):
         coderl.main(arguments)
 
     # A run that was stopped after its first block of tasks ends with the same programs.
@@ -77,6 +80,66 @@ def test_a_critic_from_sampling_to_weights(
     anew = ["critic", *TRAIN, "--programs", str(out / "programs.jsonl"), "--out", str(tmp_path / "anew")]
     assert coderl.main(anew) == 0
     assert (tmp_path / "anew" / "critic" / "config.json").exists()
+
+
+LONGER = ["--epochs", "4", "--programs-per-step", "2", "--learning-rate", "1e-2", "--held-out-share", "0.4"]
+
+
+class KilledError(BaseException):
+    """What no handler of the library catches."""
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KilledError
+
+
+def test_a_critic_killed_while_sampling_and_while_training_is_the_same_critic(
+    tasks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coderl_critic, "TASKS_AT_ONCE", 1)
+    start = [*TRAIN, *LONGER, "--tasks", tasks, "--workers", "1"]
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    assert coderl_critic.main([*start, "--out", str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        finish = Journal.finish_block
+        patch.setattr(Journal, "finish_block", lambda *block: killed() if block[0].blocks else finish(*block))
+        with pytest.raises(KilledError):
+            coderl_critic.main([*start, "--out", str(out)])
+    assert 0 < len(read_judged(out / "programs.jsonl")) < 9
+    with pytest.raises(RunError, match=r"temperature = 1.0, not 0.5.*Drop the override"):
+        coderl_critic.main(["--resume", str(out), "--temperature", "0.5"])
+    with pytest.raises(RunError, match="has epochs = 4, not 5"):
+        coderl_critic.main([*start, "--out", str(out), "--epochs", "5"])
+    with monkeypatch.context() as patch:
+        gradients = OutcomeTrainer.gradients
+        patch.setattr(OutcomeTrainer, "gradients", lambda *one: killed() if one[1] == 4 else gradients(*one))
+        with pytest.raises(KilledError):
+            coderl_critic.main(["--resume", str(out)])
+    assert len(rows_of(out / "metrics.jsonl")) == 3
+    with pytest.raises(UserError, match=r"holds a critic already: go on with it with --resume .*another --out"):
+        coderl_critic.main([*start, "--out", str(out)])
+    assert coderl_critic.main(["--resume", str(out)]) == 0
+
+    assert rows_of(out / "metrics.jsonl") == rows_of(whole / "metrics.jsonl")
+    assert len(rows_of(out / "metrics.jsonl")) > 4
+    names = ["programs.jsonl", "held_out.json", "finished.json", "config.json", "critic/model.safetensors"]
+    assert [name for name in names if (out / name).read_bytes() != (whole / name).read_bytes()] == []
+    assert not (out / "checkpoints").exists()
+    # A finished one is left alone; neither its programs nor a policy are looked for.
+    (out / "programs.jsonl").unlink()
+    capsys.readouterr()
+    assert coderl_critic.main(["--resume", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "is finished: nothing is left to do" in said
+    assert "AUC passed against not" in said
+    assert not (out / "programs.jsonl").exists()
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"holds no critic to go on with.*Start one with --out"):
+        coderl_critic.main(["--resume", str(tmp_path)])
+    with pytest.raises(UserError, match="give --out FOLDER"):
+        coderl_critic.main(["--policy", "tiny", "--tasks", "starter"])
 
 
 @pytest.mark.parametrize(

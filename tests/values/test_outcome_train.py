@@ -125,7 +125,7 @@ def test_the_first_loss_is_that_of_a_guess(make: Any, tmp_path: Path) -> None:
                 loaded.tokenizer,
                 accelerator,
             )
-            rows.append(trainer.update(1, SilentDisplay()))
+            rows.append(trainer.gradients(1, SilentDisplay()))
     assert rows[0]["loss"] == pytest.approx(math.log(4))
     assert rows[0]["programs"] == 8
     assert rows[0]["grad_norm"] == pytest.approx(rows[1]["grad_norm"], rel=1e-4), "micro-batches change nothing"

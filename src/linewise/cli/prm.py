@@ -15,6 +15,7 @@ EXAMPLE = """From a policy to a ranking of its programs:
 
   linewise prm label --policy smollm2-135m --tasks starter@train --out labels.jsonl
   linewise prm train --labels labels.jsonl --policy smollm2-135m --out runs/prm
+  linewise prm train --resume runs/prm        (after Ctrl-C or a kill; the same for `linewise coderl critic`)
   linewise eval --policy smollm2-135m --tasks starter --num-samples 8 --rerank runs/prm/prm"""
 
 

@@ -1,7 +1,6 @@
 """`linewise train psgpo`: the four phases of process-supervision-guided policy optimisation, one after another."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -173,12 +172,11 @@ def training_split(spec: str) -> str:
 
 
 def prm_phase(phases: Phases, folder: Path, console: Console) -> Path:
-    """Train the process reward model, unless it is whole, and return its folder. An interrupted training starts anew."""
+    """Train the process reward model, unless it is whole, and return its folder. An interrupted training goes on."""
     from linewise.training.prm import train_prm
 
     done, out = folder / PRM_DONE, folder / "prm"
     if not done.exists():
-        shutil.rmtree(out, ignore_errors=True)
         options = PrmTrainOptions(
             **{
                 **vars(phases.prm),
@@ -188,7 +186,7 @@ def prm_phase(phases: Phases, folder: Path, console: Console) -> Path:
                 "precision": phases.baseline.precision,
             }
         )
-        result = train_prm(options, out, console=console)
+        result = train_prm(options, out, resume=RunFolder(path=out).config.exists(), console=console)
         console.print(f"held-out: {result.metrics.to_record()}; report: {write_prm_report(out)}", soft_wrap=True)
         # Relative to the run, which may move.
         write_text(done, str(result.folder.relative_to(folder)))

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from safetensors import SafetensorError
@@ -27,13 +28,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, state: RunState, accelerator: Accelerator, *, keep: int) -> Path:
-    """Write weights (safetensors), optimiser, schedule and run state; then remove all but the `keep` newest.
+    """The checkpoint of a run: see `write_checkpoint`."""
+    return write_checkpoint(folder, state.step, state_to_record(state), accelerator, keep=keep)
+
+
+def write_checkpoint(folder: Path, step: int, state: Mapping[str, Any], accelerator: Accelerator, *, keep: int) -> Path:
+    """Write weights (safetensors), optimiser, schedule and the state, as JSON; then remove all but the `keep` newest.
 
     Saving the same step again is a no-op. Raises StorageError with the remedy where the disk is full or not writable; no
     older checkpoint is touched before the new one is whole.
     """
-    final = folder / checkpoint_name(state.step)
-    partial = folder / f".{checkpoint_name(state.step)}.partial"
+    final = folder / checkpoint_name(step)
+    partial = folder / f".{checkpoint_name(step)}.partial"
     if final.exists():
         return final
     try:
@@ -45,7 +51,7 @@ def save_checkpoint(folder: Path, state: RunState, accelerator: Accelerator, *, 
             partial.mkdir()
         accelerator.wait_for_everyone()
         accelerator.save_state(str(partial))
-        (partial / f"state-{accelerator.process_index}.json").write_text(json.dumps(state_to_record(state)))
+        (partial / f"state-{accelerator.process_index}.json").write_text(json.dumps(state))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             flush_folder(partial)
@@ -55,7 +61,7 @@ def save_checkpoint(folder: Path, state: RunState, accelerator: Accelerator, *, 
         shutil.rmtree(partial, ignore_errors=True)
         free = shutil.disk_usage(folder if folder.exists() else folder.parent).free / 2**30
         raise StorageError(
-            f"could not write the checkpoint of step {state.step} to {final}: {error}. {free:.2f} GiB are free there. "
+            f"could not write the checkpoint of step {step} to {final}: {error}. {free:.2f} GiB are free there. "
             "Free some space or point --out to another disk, then continue with --resume; older checkpoints are whole."
         ) from error
     accelerator.wait_for_everyone()
@@ -66,7 +72,12 @@ def save_checkpoint(folder: Path, state: RunState, accelerator: Accelerator, *, 
 
 
 def load_checkpoint(path: Path, accelerator: Accelerator, tasks: Mapping[str, Task]) -> RunState:
-    """Restore weights, optimiser and schedule in place and return the run's state.
+    """Restore a run: see `read_checkpoint`."""
+    return state_from_record(read_checkpoint(path, accelerator), tasks)
+
+
+def read_checkpoint(path: Path, accelerator: Accelerator) -> dict[str, Any]:
+    """Restore weights, optimiser and schedule in place and return the state that was written with them.
 
     Raises RunError where it was made by another number of processes, each of which has samples of its own.
     """
@@ -78,7 +89,8 @@ def load_checkpoint(path: Path, accelerator: Accelerator, tasks: Mapping[str, Ta
         )
     state_file = path / f"state-{accelerator.process_index}.json"
     accelerator.load_state(str(path))
-    return state_from_record(json.loads(state_file.read_text()), tasks)
+    record: dict[str, Any] = json.loads(state_file.read_text())
+    return record
 
 
 def flush_folder(folder: Path) -> None:

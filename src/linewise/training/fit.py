@@ -1,12 +1,17 @@
-"""The loop that fits a token classifier: updates, held-out measurements, early stop, the best weights on disk."""
+"""The loop that fits a token classifier: updates, held-out measurements, early stop, the best weights on disk.
+
+Every measurement leaves a checkpoint. It is whole before the best weights are replaced, so that those on disk are always
+the checkpoint's best, or, where a kill came between the two, can be written again from its weights.
+"""
 
 import json
 import math
+import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -21,8 +26,19 @@ from linewise.errors import NonFiniteLossError, RunError
 from linewise.policy.batches import plan_batches
 from linewise.policy.classifier import save_classifier
 from linewise.prm.dataset import HasTask, Split
+from linewise.training.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
 from linewise.training.export import replaced_folder
 from linewise.training.fit_options import FitOptions
+from linewise.training.fit_state import (
+    Fit,
+    FitState,
+    Measurement,
+    MetricsT,
+    examples_digest,
+    state_from_record,
+    write_finished,
+)
+from linewise.training.interrupts import interrupts_deferred
 from linewise.training.progress import Display, SilentDisplay, StepLine, live_display
 from linewise.training.run_folder import RunFolder, write_text
 from linewise.training.seeds import derive_seed, stream
@@ -37,43 +53,7 @@ class Example(HasTask, Protocol):
         """Prompt and completion."""
 
 
-class Metrics(Protocol):
-    """Held-out quality."""
-
-    @property
-    def loss(self) -> float:
-        """What decides which weights are the best."""
-
-    def to_record(self, prefix: str = "") -> dict[str, Any]:
-        """Flat JSON form."""
-
-
 ExampleT = TypeVar("ExampleT", bound=Example)
-MetricsT = TypeVar("MetricsT", bound=Metrics)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement(Generic[MetricsT]):
-    """Held-out quality after some updates."""
-
-    step: int
-    metrics: MetricsT
-    details: dict[str, Any]
-    """What else is kept on disk beside the metrics, as JSON."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit(Generic[MetricsT]):
-    """What a training gave."""
-
-    folder: Path
-    """The best weights, for `AutoModelForTokenClassification.from_pretrained`."""
-    best_step: int
-    """Updates that the best weights have seen."""
-    metrics: MetricsT
-    """Held-out quality of the best weights."""
-    num_steps: int
-    """Updates made."""
 
 
 class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
@@ -83,6 +63,8 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
     """Names its random numbers and the folder of its weights."""
     targets: ClassVar[str]
     """What is counted in an update: what the loss is a mean over."""
+    metrics_type: type[MetricsT]
+    """Of what `measure` gives."""
 
     def __init__(
         self,
@@ -109,6 +91,10 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
         )
         self.schedule = LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / warmup))
         self.model, self.optimiser = accelerator.prepare(model, optimiser)
+        accelerator.register_for_checkpointing(self.schedule)
+        self.state: FitState[MetricsT] = FitState(examples=examples_digest(split))
+        self.num_updates = 0
+        """Updates that the weights have seen; one more than `state.step` while the update is being measured."""
 
     @abstractmethod
     def losses(self, examples: Sequence[ExampleT]) -> torch.Tensor:
@@ -127,36 +113,74 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
         """Where the best weights are kept."""
         return self.folder.path / self.purpose
 
+    @property
+    def held_out_file(self) -> Path:
+        """What was measured of the best weights."""
+        return self.folder.path / "held_out.json"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all updates are made, or the held-out loss has not improved for too long."""
+        return self.state.step == self.num_steps or self.state.without_gain >= self.options.patience
+
     def run(self, display: Display) -> Fit[MetricsT]:
-        """All updates, or as many as the held-out loss improves for."""
-        best: Measurement[MetricsT] | None = None
-        step = without_gain = 0
+        """All remaining updates, or as many as the held-out loss improves for.
+
+        After Ctrl-C a checkpoint of the last whole update is written first, unless a measurement was interrupted.
+        """
         display.note(
             f"{len(self.split.train)} programs to train on, {len(self.split.held_out)} of other tasks held out; "
-            f"{self.num_steps} updates"
+            f"{self.num_steps} updates" + (f", {self.state.step} of them done" if self.state.step else "")
         )
-        for step in range(1, self.num_steps + 1):
-            started = time.perf_counter()
-            row = self.update(step, display)
-            if step % self.evaluate_every == 0 or step == self.num_steps:
-                measured = self.measure(step, display)
-                row |= measured.metrics.to_record("heldout/")
-                if best is None or measured.metrics.loss < best.metrics.loss:
-                    best, without_gain = measured, 0
-                    self.keep(best)
-                else:
-                    without_gain += 1
-            row["seconds"] = time.perf_counter() - started
-            self.folder.append(self.folder.metrics, [row])
-            display.step(step, row)
-            if without_gain >= self.options.patience:
-                display.note(f"stopped: {without_gain} measurements without a better held-out loss")
-                break
-        assert best is not None, "the last step is always measured"
-        return Fit(folder=self.weights, best_step=best.step, metrics=best.metrics, num_steps=step)
+        try:
+            while not self.is_over:
+                self.train_step(display)
+        except KeyboardInterrupt:
+            with interrupts_deferred():
+                # Weights that wait for their measurement are no whole step: the checkpoint before them is.
+                if self.num_updates == self.state.step > 0:
+                    self.save()
+                display.note(f"interrupted. Continue with --resume {self.folder.path}")
+            raise
+        if self.state.step < self.num_steps:
+            display.note(f"stopped: {self.state.without_gain} measurements without a better held-out loss")
+        write_finished(self.folder, self.state)
+        shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
+        return self.state.fit(self.weights)
 
-    def update(self, step: int, display: Display) -> dict[str, Any]:
-        """One step of the optimiser; returns the row of metrics."""
+    def train_step(self, display: Display) -> None:
+        """One update, measured where it is due. It can be abandoned until the weights change, and while it is measured."""
+        step, started = self.state.step + 1, time.perf_counter()
+        # What dropout draws is a function of the step, so that a resumed training draws it again.
+        torch.manual_seed(derive_seed(self.options.seed, f"{self.purpose} dropout", step))
+        row = self.gradients(step, display)
+        is_due = step % self.evaluate_every == 0 or step == self.num_steps
+        with interrupts_deferred():
+            self.optimiser.step()
+            self.schedule.step()
+            self.num_updates = step
+            if not is_due:
+                self.record(row, None, started, display)
+        if is_due:
+            measured = self.measure(step, display)
+            with interrupts_deferred():
+                self.record(row | measured.metrics.to_record("heldout/"), measured, started, display)
+
+    def record(
+        self, row: Mapping[str, Any], measured: Measurement[MetricsT] | None, started: float, display: Display
+    ) -> None:
+        """Take the update into the state and the metrics; a measured one leaves a checkpoint, and the best its weights."""
+        row = {**row, "seconds": time.perf_counter() - started}
+        self.folder.append(self.folder.metrics, [row])
+        self.state = self.state.after(row["step"], measured)
+        display.step(self.state.step, row)
+        if measured is not None:
+            self.save()
+            if self.state.best is measured:
+                self.keep(measured)
+
+    def gradients(self, step: int, display: Display) -> dict[str, Any]:
+        """Clipped gradients of an update into `.grad`, and its row of metrics; nothing else changes."""
         examples = self.examples_of_step(step)
         count = sum(map(self.num_targets, examples))
         plan = plan_batches(examples, self.options.tokens_per_micro_batch)
@@ -174,18 +198,45 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
         norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm))
         if not math.isfinite(norm):
             raise NonFiniteLossError(self.diverged(step, f"the gradient's norm is {norm}"))
-        rate = float(self.schedule.get_last_lr()[0])
-        self.optimiser.step()
-        self.schedule.step()
         return {
             "step": step,
             "epoch": (step - 1) // self.steps_per_epoch,
             "loss": total,
             "grad_norm": norm,
-            "learning_rate": rate,
+            "learning_rate": float(self.schedule.get_last_lr()[0]),
             self.targets: count,
             "tokens": sum(len(example.token_ids) for example in examples),
         }
+
+    def save(self) -> None:
+        """Write a checkpoint of the state; it takes the place of the last one."""
+        write_checkpoint(self.folder.checkpoints, self.state.step, asdict(self.state), self.accelerator, keep=1)
+
+    def restore(self) -> None:
+        """Go on from the newest checkpoint; from the start where the training was killed before its first one.
+
+        Raises RunError where the programs are others than they were, or where the checkpoint is missing.
+        """
+        checkpoints, examples = list_checkpoints(self.folder.checkpoints), self.state.examples
+        if checkpoints:
+            record = read_checkpoint(checkpoints[-1], self.accelerator)
+            self.state = state_from_record(record, self.metrics_type)
+            self.num_updates = self.state.step
+            if self.state.examples != examples:
+                raise RunError(
+                    f"the training in {self.folder.path} began with other programs than it is given now: their file has "
+                    "changed. Restore it, or start a new training with --out."
+                )
+        elif self.held_out_file.exists():
+            raise RunError(
+                f"{self.folder.path} holds measured weights and no checkpoint to go on from: it was removed, or an older "
+                "version wrote none. Start a new training with another --out, or remove the folder."
+            )
+        self.folder.rewind(self.state.step)
+        best = self.state.best
+        if best is not None and best.step == self.state.step:
+            # A kill may have come between this checkpoint and its weights' place beside it.
+            self.keep(best)
 
     def examples_of_step(self, step: int) -> list[ExampleT]:
         """The programs of a step, counted from 1; each epoch visits every program once, in an order of its own."""
@@ -204,7 +255,7 @@ class ClassifierTrainer(ABC, Generic[ExampleT, MetricsT]):
         with replaced_folder(self.weights) as partial:
             save_classifier(model, self.tokenizer, partial)
         record = {"step": best.step, "metrics": best.metrics.to_record(), **best.details}
-        write_text(self.folder.path / "held_out.json", json.dumps(record, indent=1))
+        write_text(self.held_out_file, json.dumps(record, indent=1))
 
     def diverged(self, step: int, what: str) -> str:
         """The message of a training that met a number that is not finite."""
@@ -218,7 +269,7 @@ def run_shown(trainer: ClassifierTrainer[ExampleT, MetricsT], console: Console |
     display = (
         nullcontext(SilentDisplay())
         if console is None
-        else live_display(console, steps=trainer.num_steps, done=0, line=line)
+        else live_display(console, steps=trainer.num_steps, done=trainer.state.step, line=line)
     )
     with display as shown:
         return trainer.run(shown)

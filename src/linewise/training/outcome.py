@@ -16,9 +16,10 @@ from torch.nn.functional import cross_entropy
 from linewise.errors import RunError
 from linewise.policy.classifier import token_logits
 from linewise.prm.dataset import Split, split_by_task
-from linewise.training.fit import ClassifierTrainer, Fit, Measurement, open_accelerator, run_shown
+from linewise.training.fit import ClassifierTrainer, open_accelerator, run_shown
+from linewise.training.fit_state import Fit, Measurement, check_resumable, read_finished
 from linewise.training.outcome_metrics import OutcomeMetrics, PredictedProgram, measure_outcomes, outcome_shares
-from linewise.training.outcome_options import OutcomeTrainOptions
+from linewise.training.outcome_options import ALGORITHM, OutcomeTrainOptions
 from linewise.training.progress import Display
 from linewise.training.run_folder import RunFolder
 from linewise.values.classes import OutcomeClass
@@ -32,21 +33,32 @@ def train_outcome_critic(
     out: Path,
     *,
     policy: str,
+    resume: bool = False,
     console: Console | None = None,
 ) -> Fit[OutcomeMetrics]:
     """Train in the folder `out`: `critic/` (best weights), `metrics.jsonl`, `held_out.json`, `config.json`.
 
     `policy` is the model that sampled the programs, from which the critic starts unless `options.critic` names another.
-    Raises RunError for a folder that holds a run already or for too few programs, PolicyError for a model that cannot be
-    an outcome critic, NonFiniteLossError where the loss is not finite.
+    With `resume`, go on with the training that is there, as `train_prm` does. Raises RunError for a folder that holds a run
+    already, or none to resume, or one of other settings, and for too few programs; PolicyError for a model that cannot be
+    an outcome critic; NonFiniteLossError where the loss is not finite; StorageError where the disk is full.
     """
-    folder = RunFolder(path=out)
-    folder.check_free()
+    folder, record = RunFolder(path=out), config_record(options, policy)
+    if resume:
+        check_resumable(folder, record)
+        finished = read_finished(folder, out / OutcomeTrainer.purpose, OutcomeMetrics)
+        if finished is not None:
+            return finished
+    else:
+        folder.check_free()
     with open_accelerator(options) as accelerator:
         loaded = load_outcome_critic(options.critic or policy, lora=options.lora, device=accelerator.device)
         split = prepare(programs, options, max_length=getattr(loaded.model.config, "max_position_embeddings", None))
-        folder.create(config_record(options, policy))
         trainer = OutcomeTrainer(options, folder, split, loaded.model, loaded.tokenizer, accelerator)
+        if resume:
+            trainer.restore()
+        else:
+            folder.create(record)
         return run_shown(trainer, console, step_line)
 
 
@@ -55,6 +67,7 @@ class OutcomeTrainer(ClassifierTrainer[OutcomeExample, OutcomeMetrics]):
 
     purpose: ClassVar[str] = "critic"
     targets: ClassVar[str] = "programs"
+    metrics_type = OutcomeMetrics
 
     def losses(self, examples: Sequence[OutcomeExample]) -> torch.Tensor:
         """[B] - log p(true outcome) of each program of a micro-batch."""
@@ -118,7 +131,7 @@ def prepare(
 def config_record(options: OutcomeTrainOptions, policy: str) -> dict[str, Any]:
     """JSON form of the settings, defaults filled in."""
     filled = replace(options, learning_rate=options.resolved_learning_rate, critic=options.critic or policy)
-    return asdict(filled) | {"algorithm": "outcome critic", "policy": policy}
+    return asdict(filled) | {"algorithm": ALGORITHM, "policy": policy}
 
 
 def step_line(step: int, metrics: Mapping[str, Any]) -> str:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from linewise.training.fit_options import FitOptions
 
+ALGORITHM = "outcome critic"
+"""What config.json calls the training."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeTrainOptions(FitOptions):

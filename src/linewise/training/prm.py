@@ -22,8 +22,9 @@ from linewise.prm.dataset import PrmExample, Split, example_of, split_by_task
 from linewise.prm.labels import LabelledProgram, read_labels
 from linewise.prm.metrics import PrmMetrics, ScoredProgram, calibration, measure
 from linewise.prm.model import line_batch, line_scores, load_prm
-from linewise.training.fit import ClassifierTrainer, Fit, Measurement, open_accelerator, run_shown
-from linewise.training.prm_options import PrmTrainOptions
+from linewise.training.fit import ClassifierTrainer, open_accelerator, run_shown
+from linewise.training.fit_state import Fit, Measurement, check_resumable, read_finished
+from linewise.training.prm_options import ALGORITHM, PrmTrainOptions
 from linewise.training.progress import Display
 from linewise.training.run_folder import RunFolder
 
@@ -31,21 +32,35 @@ NUM_CHECKED = 32
 """Programs whose tokens are compared with the tokeniser before training."""
 
 
-def train_prm(options: PrmTrainOptions, out: Path, *, console: Console | None = None) -> Fit[PrmMetrics]:
+def train_prm(
+    options: PrmTrainOptions, out: Path, *, resume: bool = False, console: Console | None = None
+) -> Fit[PrmMetrics]:
     """Train in the new folder `out`: `prm/` (best weights), `metrics.jsonl`, `held_out.json`, `config.json`.
 
-    Raises RunError for a folder that holds a run already or for too few programs, PolicyError for a model that cannot
-    be a process reward model or does not have the labels' tokens, NonFiniteLossError where the loss is not finite.
+    With `resume`, go on with the training that is there. It gives the numbers of an uninterrupted one (same seed, same
+    machine, CPU): weights, optimiser, schedule and what was measured come from the newest checkpoint. A finished one is
+    read back and left as it is. Raises RunError for a folder that holds a run already, or none to resume, or one of other
+    settings, and for too few programs; PolicyError for a model that cannot be a process reward model or does not have the
+    labels' tokens; NonFiniteLossError where the loss is not finite; StorageError where the disk is full.
     """
-    folder = RunFolder(path=out)
-    folder.check_free()
+    folder, record = RunFolder(path=out), config_record(options)
+    if resume:
+        check_resumable(folder, record)
+        finished = read_finished(folder, out / PrmTrainer.purpose, PrmMetrics)
+        if finished is not None:
+            return finished
+    else:
+        folder.check_free()
     labelled = [one for path in options.labels for one in read_labels(path) if one.kind in options.kinds]
     with open_accelerator(options) as accelerator:
         loaded = load_prm(options.policy, lora=options.lora, device=accelerator.device)
         check_tokens(labelled[:NUM_CHECKED], loaded.tokenizer)
         split = prepare(labelled, options, max_length=getattr(loaded.model.config, "max_position_embeddings", None))
-        folder.create(config_record(options))
         trainer = PrmTrainer(options, folder, split, loaded.model, loaded.tokenizer, accelerator)
+        if resume:
+            trainer.restore()
+        else:
+            folder.create(record)
         return run_shown(trainer, console, step_line)
 
 
@@ -54,6 +69,7 @@ class PrmTrainer(ClassifierTrainer[PrmExample, PrmMetrics]):
 
     purpose: ClassVar[str] = "prm"
     targets: ClassVar[str] = "lines"
+    metrics_type = PrmMetrics
 
     def losses(self, examples: Sequence[PrmExample]) -> torch.Tensor:
         """[K] squared error of each line of a micro-batch."""
@@ -130,7 +146,7 @@ def check_tokens(labelled: Sequence[LabelledProgram], tokenizer: Any) -> None:
 def config_record(options: PrmTrainOptions) -> dict[str, Any]:
     """JSON form of the settings, defaults filled in."""
     record = asdict(replace(options, learning_rate=options.resolved_learning_rate))
-    return record | {"algorithm": "process reward model", "labels": [str(path) for path in options.labels]}
+    return record | {"algorithm": ALGORITHM, "labels": [str(path) for path in options.labels]}
 
 
 def bin_record(record: Mapping[str, Any]) -> dict[str, Any]:

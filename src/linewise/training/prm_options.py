@@ -6,6 +6,8 @@ from typing import Literal
 
 from linewise.training.fit_options import FitOptions
 
+ALGORITHM = "process reward model"
+"""What config.json calls the training."""
 ProgramKind = Literal["correct", "revised", "wrong"]
 
 

@@ -3,9 +3,10 @@
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from linewise.errors import RunError
@@ -34,6 +35,16 @@ def recipe_from_record(record: Mapping[str, Any], kind: Any) -> AnyRecipe:
 def decode(kind: Any, record: Any) -> Any:
     """The dataclass `kind` that `json.dumps(asdict(...))` wrote as `record`. Raises RunError for unknown settings."""
     return _decode(kind, record, {})
+
+
+def check_same(place: Path, then: Mapping[str, Any], now: Mapping[str, Any], *, free: Sequence[str]) -> None:
+    """Raises RunError unless the run in `place`, of settings `then`, has the settings `now`, but for those in `free`."""
+    for name in now:
+        if name not in free and then.get(name) != now[name]:
+            raise RunError(
+                f"the run in {place} has {name} = {then.get(name)}, not {now[name]}: a resumed run must be the same "
+                f"run. Drop the override, or start a new run with --out. Free to change are: {', '.join(free)}."
+            )
 
 
 def _decode(hint: Any, value: Any, types_of: Mapping[TypeVar, Any]) -> Any:

@@ -16,7 +16,7 @@ from linewise.training.checkpoint import list_checkpoints, load_checkpoint
 from linewise.training.config import AnyRecipe
 from linewise.training.loop import RunResult, Trainer
 from linewise.training.progress import Display, SilentDisplay, live_display
-from linewise.training.records import recipe_to_record
+from linewise.training.records import check_same, recipe_to_record
 from linewise.training.run_folder import RunFolder
 from linewise.training.session import Session, open_session
 from linewise.training.state import RunState
@@ -89,14 +89,7 @@ def restore(session: Session) -> RunState:
 
 def check_same_recipe(folder: RunFolder, recipe: AnyRecipe) -> None:
     """Raises RunError unless the folder holds a run of this recipe, but for the settings in FREE_TO_CHANGE."""
-    then = folder.read_config()
-    now = recipe_to_record(recipe)
-    for name in now:
-        if name not in FREE_TO_CHANGE and then.get(name) != now[name]:
-            raise RunError(
-                f"the run in {folder.path} has {name} = {then.get(name)}, not {now[name]}: a resumed run must be the same "
-                f"run. Drop the override, or start a new run with --out. Free to change are: {', '.join(FREE_TO_CHANGE)}."
-            )
+    check_same(folder.path, folder.read_config(), recipe_to_record(recipe), free=FREE_TO_CHANGE)
 
 
 def check_trackers(names: Sequence[str]) -> None:
