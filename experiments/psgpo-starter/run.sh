@@ -38,9 +38,11 @@ for seed in "${seeds[@]}"; do
   train "$out/ppo-$seed" ppo --seed "$seed" "${exports[@]}"
   if [[ $seed == "${seeds[0]}" ]]; then
     linewise prm label --policy "$out/ppo-$seed"/policies/* --tasks starter@train --limit "${LABEL_TASKS:-24}" --num-samples 4 \
-      --completions 4 --first-chunk 4 --audits 0 --max-new-tokens 64 --prompts.style completion --out "$out/labels.jsonl"
-    once "$out/prm/report.html" linewise prm train --labels "$out/labels.jsonl" --policy "$out/sft/policy" --learning-rate 3e-5 \
-      --programs-per-step 16 --held-out-share 0.2 --out "$out/prm"
+      --completions 4 --first-chunk 4 --audits 0 --max-new-tokens 64 --prompts.style completion --selection full \
+      --out "$out/labels.jsonl"
+    # Of 192 programs none could be repaired at a later line than its first, so that the paper's selection is empty.
+    once "$out/prm/report.html" linewise prm train --labels "$out/labels.jsonl" --kinds correct revised wrong \
+      --policy "$out/sft/policy" --learning-rate 3e-5 --programs-per-step 16 --held-out-share 0.2 --out "$out/prm"
   fi
   train "$out/value-$seed" ppo --seed "$seed" --critic.init "$out/prm/prm" --critic.rescale
   train "$out/dense-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm"
