@@ -12,7 +12,7 @@ from linewise.cli.compare_making import label_lines, sample_judged, train_baseli
 from linewise.errors import RunError, UserError
 from linewise.evaluation.compare_runs import Spent
 from linewise.prm.labels import read_labels
-from linewise.recipes.equal_judges import Entry, Judge, fit_options
+from linewise.recipes.equal_judges import LEAST_TASKS, Entry, Judge, fit_options
 from linewise.recipes.equal_terms import Terms
 from linewise.training.config import AnyRecipe
 from linewise.training.outcome_options import OutcomeTrainOptions
@@ -104,12 +104,12 @@ def make_prm(entry: Entry, folder: Path, display: Display) -> tuple[Path, Spent]
         policies, spent = train_baseline(entry.baseline, folder / "baseline", display)
     labels = folder / "labels.jsonl"
     spent += label_lines(entry, policies, labels, spent, display)
-    signs = {label for one in read_labels(labels) if one.kind in entry.kinds for label in one.labels if label}
-    if len(signs) < 2:
+    kept = [one for one in read_labels(labels) if one.kind in entry.kinds]
+    num_tasks, signs = len({one.task_id for one in kept}), {label for one in kept for label in one.labels if label}
+    if num_tasks < LEAST_TASKS or len(signs) < 2:
+        found = f"left {len(kept)} {' or '.join(entry.kinds)} programs of {num_tasks} tasks"
         raise too_little(
-            entry.terms,
-            spent,
-            f"gave no lines of both kinds, recoverable and not, in programs of the kind {' or '.join(entry.kinds)}",
+            entry.terms, spent, f"{found}, where it takes two tasks, and lines that can be recovered and that cannot"
         )
     fit = fit_options(entry)
     options = PrmTrainOptions(**vars(fit), labels=(labels,), policy=entry.terms.policy, kinds=entry.kinds)
@@ -117,7 +117,7 @@ def make_prm(entry: Entry, folder: Path, display: Display) -> tuple[Path, Spent]
     def train(out: Path) -> Path:
         return train_prm(options, out).folder
 
-    return trained(entry, folder / "prm", train, spent, display)
+    return trained(folder / "prm", train, spent, display)
 
 
 def make_critic(entry: Entry, folder: Path, display: Display) -> tuple[Path, Spent]:
@@ -127,28 +127,21 @@ def make_critic(entry: Entry, folder: Path, display: Display) -> tuple[Path, Spe
     programs, spent = sample_judged(entry, folder / "programs.jsonl", display)
     passed = {one.outcome is OutcomeClass.PASSED for one in programs}
     if len(passed) < 2:
-        raise too_little(
-            entry.terms, spent, f"{'all' if True in passed else 'none'} pass, so that none can be told apart"
-        )
+        raise too_little(entry.terms, spent, f"{'all pass' if True in passed else 'all fail'}, and it takes both kinds")
 
     def train(out: Path) -> Path:
         options = OutcomeTrainOptions(**vars(fit_options(entry)))
         return train_outcome_critic(options, programs, out, policy=entry.terms.policy).folder
 
-    return trained(entry, folder / "critic", train, spent, display)
+    return trained(folder / "critic", train, spent, display)
 
 
-def trained(
-    entry: Entry, out: Path, train: Callable[[Path], Path], spent: Spent, display: Display
-) -> tuple[Path, Spent]:
+def trained(out: Path, train: Callable[[Path], Path], spent: Spent, display: Display) -> tuple[Path, Spent]:
     """The model's folder, and what was spent with its seconds. An interrupted training starts anew."""
     display.stage("training the judge", 1)
     started = time.perf_counter()
     shutil.rmtree(out, ignore_errors=True)
-    try:
-        model = train(out)
-    except RunError as error:
-        raise too_little(entry.terms, spent, f"were too few: {error}") from error
+    model = train(out)
     display.advance(1)
     return model, spent + Spent(seconds=time.perf_counter() - started)
 
