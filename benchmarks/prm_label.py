@@ -122,7 +122,7 @@ def seconds_rows(name: str, num_tasks: int, max_new_tokens: int) -> list[str]:
             tally = sum((label_block(policy, judge, ours, chat, name=name).tally for ours in blocks), Tally())
             seconds = time.perf_counter() - started
             rows.append(
-                f"{label:<13} {seconds:6.1f} s, of which judging {tally.seconds_judge:5.1f} s in the search; "
+                f"{label:<13} {seconds:6.1f} s, of which judging {tally.seconds_judge:5.1f} s; "
                 f"{tally.num_labelled} lines of {tally.num_searches} failing and {tally.num_correct} passing programs; "
                 f"{tally.num_prefixes} of {tally.num_queries} queries; "
                 f"completions {tally.num_completions}, linear scan {tally.linear_completions}; "

@@ -1,5 +1,6 @@
 """A tiny policy that writes one of six bodies with equal probability, and tasks for it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,8 @@ def warm_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return warm_start(tmp_path_factory.mktemp("t5"), encoder_decoder=True)
 
 
-def warm_start(folder: Path, *, encoder_decoder: bool) -> Path:
-    """Teach all six bodies equally by cross-entropy, and save the policy."""
+def warm_start(folder: Path, *, encoder_decoder: bool, bodies: Sequence[str] = BODIES, num_updates: int = 150) -> Path:
+    """Teach all bodies equally by cross-entropy, and save the policy."""
     from linewise.policy.huggingface import HuggingFacePolicy
     from linewise.policy.huggingface_logprobs import response_logprobs
 
@@ -66,7 +67,7 @@ def warm_start(folder: Path, *, encoder_decoder: bool) -> Path:
     examples: list[Example] = []
     for task in TASKS:
         prompt = build_prompt(task, policy, PROMPTS)
-        for body in BODIES:
+        for body in bodies:
             answer = Task(
                 id=task.id,
                 prompt=task.prompt,
@@ -78,7 +79,7 @@ def warm_start(folder: Path, *, encoder_decoder: bool) -> Path:
         assert prompt.header.startswith(str(task.signature))
     batch = collate(examples, pad_id=loaded.tokenizer.pad_token_id, device=torch.device("cpu"))
     optimiser = torch.optim.AdamW(loaded.model.parameters(), lr=3e-3)
-    for _ in range(150):
+    for _ in range(num_updates):
         loss = -(response_logprobs(loaded.model, batch.sequences).logprobs * batch.weights).sum() / batch.weights.sum()
         optimiser.zero_grad()
         loss.backward()

@@ -19,7 +19,7 @@ from linewise.evaluation.compare import (
     table_of,
     tasks_with,
 )
-from linewise.evaluation.compare_runs import FINISHED, finished_text, read_run
+from linewise.evaluation.compare_runs import FINISHED, Spent, finished_text, programs_before, read_run
 from linewise.evaluation.evaluate import Evaluation, TaskResult
 from linewise.evaluation.intervals import bootstrap_mean
 from linewise.evaluation.report.compare import render
@@ -218,7 +218,7 @@ def test_mean_costs() -> None:
 # ---------------------------------------------------------------------------------------------------------- run folders
 
 
-def write_run(folder: Path, spent: list[float], evaluated: list[int]) -> None:
+def write_run(folder: Path, spent: list[float], evaluated: list[int], **settings: int) -> None:
     (folder / "evaluations").mkdir(parents=True)
     rows = [
         {
@@ -237,6 +237,7 @@ def write_run(folder: Path, spent: list[float], evaluated: list[int]) -> None:
     for step in evaluated:
         (folder / "evaluations" / f"step-{step:06d}.json").write_text(evaluation([step]).to_json())
     (folder / FINISHED).write_text(finished_text(discarded_programs=8))
+    (folder / "config.json").write_text(json.dumps({"max_programs": 100, "max_tokens": None, **settings}))
 
 
 def test_each_part_of_the_budget_has_the_last_policy_that_it_pays_for(tmp_path: Path) -> None:
@@ -254,6 +255,27 @@ def test_each_part_of_the_budget_has_the_last_policy_that_it_pays_for(tmp_path: 
         discarded_programs=8,
         seconds={"train": 6.0, "evaluate": 9.0},
     )
+
+
+def test_what_came_before_a_run_is_charged_to_it(tmp_path: Path) -> None:
+    """40 of 100 programs made a judge; the steps end at .5 and .9. A quarter pays for 25 of the 40, two quarters for step 1."""
+    write_run(tmp_path, [0.5, 0.9], [0, 1, 2], spent_programs=40, spent_tokens=500)
+    spent = Spent(programs=40, tokens=500, verdicts=7, seconds=3.0)
+    found = read_run(tmp_path, method="m", seed=0, parts=4, spent=spent)
+    assert [point.programs for point in found.points] == [0, 25, 50, 50, 90]
+    assert [point.evaluation.results[0].num_passed for point in found.points] == [0, 0, 1, 1, 2]
+    assert (found.cost.programs, found.cost.tokens) == (90, 900), "the run's own records count what came before"
+    assert found.cost.auxiliary_programs == 70
+    assert found.cost.verdicts == 2 * 12 + 7
+    assert found.cost.seconds == {"beforehand": 3.0, "train": 4.0, "evaluate": 9.0}
+
+
+def test_programs_before_a_run_by_hand() -> None:
+    programs = {"spent_programs": 40, "max_programs": 100, "spent_tokens": 500, "max_tokens": None}
+    assert [programs_before(programs, part) for part in (0, 0.25, 0.4, 1)] == [0, 25, 40, 40]
+    # Of 1,000 tokens half is gone: that is the scarcer budget, and .25 is half of the way.
+    assert programs_before({**programs, "max_tokens": 1000}, 0.25) == 20
+    assert programs_before({"max_programs": 100}, 0.5) == 0
 
 
 def test_a_run_with_a_hole_is_refused(tmp_path: Path) -> None:

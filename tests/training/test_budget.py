@@ -86,6 +86,30 @@ def test_a_run_stops_before_the_step_that_would_exceed_its_budget(
     assert evaluated(tmp_path / "run") == [0, 1, 3]
 
 
+def test_what_was_spent_before_a_run_is_spent(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
+    """20 of 56 programs are gone: the rest pays for two steps of 16. Half of the budget, 28, pays for none."""
+    recipe = small(grpo(), warm_policy, task_file, spent_programs=20, spent_tokens=300)
+    result = train(recipe, tmp_path / "run")
+    rows = metrics_of(tmp_path / "run")
+    assert [row["budget/programs"] for row in rows] == [36, 52]
+    assert rows[-1]["budget/tokens"] == 300 + sum(row["tokens/sampled"] for row in rows)
+    assert rows[-1]["samples"] == 32
+    assert rows[-1]["budget/spent"] == pytest.approx(52 / 56)
+    assert (result.state.step, result.num_discarded) == (2, 0)
+    assert evaluated(tmp_path / "run") == [0, 2]
+    train(replace(recipe, steps=1), tmp_path / "parts")
+    train(recipe, tmp_path / "parts", resume=True)
+    assert metrics_of(tmp_path / "parts") == rows
+
+
+def test_a_budget_that_is_spent_before_the_first_step(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
+    recipe = small(grpo(), warm_policy, task_file, spent_programs=41)
+    with pytest.raises(
+        RunError, match=r"samples 16 programs and 0 tokens after 41 programs and 0 tokens before the run, more"
+    ):
+        train(recipe, tmp_path / "run")
+
+
 def test_a_token_budget_ends_a_run_too(warm_policy: Path, task_file: Path, tmp_path: Path) -> None:
     train(small(grpo(), warm_policy, task_file), tmp_path / "free")
     tokens = [row["budget/tokens"] for row in metrics_of(tmp_path / "free")]

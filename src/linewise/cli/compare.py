@@ -1,9 +1,8 @@
 """`linewise compare METHOD METHOD ...`: methods under one budget, over several seeds."""
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,30 +10,38 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from linewise.cli.compare_display import RunsDisplay, runs_display
+from linewise.cli.compare_display import runs_display
+from linewise.cli.compare_judges import make_judge, read_made
+from linewise.cli.compare_runs import finish, folder_of, take_start
 from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
 from linewise.cli.train import PHASED
 from linewise.errors import RunError, UserError, did_you_mean
 from linewise.evaluation.compare import Comparison, Pair, Run, compare
-from linewise.evaluation.compare_runs import FINISHED, finished_text, read_run
+from linewise.evaluation.compare_runs import FINISHED, read_run
 from linewise.evaluation.report.compare import render
 from linewise.recipes.catalogue import RECIPES
-from linewise.recipes.equal_terms import Terms, on_equal_terms
+from linewise.recipes.equal_judges import Entry, Judge, allowance_of, entry_of, entry_of_phases
+from linewise.recipes.equal_terms import Terms
 from linewise.training.config import AnyRecipe
-from linewise.training.run_folder import RunFolder, storage_errors, write_text
+from linewise.training.run_folder import RunFolder, write_text
 from linewise.types import Need
 
-Plan = Mapping[tuple[str, int], AnyRecipe]
-"""(method, seed) -> its run, in the order in which they are made."""
+Plan = Mapping[tuple[str, int], Entry]
+"""(method, seed) -> its run and its judge, in the order in which they are made."""
+
+
+FINAL = "final"
+"""The last phase of a method of several, as `linewise train` calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareArguments:
     """Compare methods: the same policy, tasks, sampling, learning rate, evaluation, seeds and budget of programs for each.
 
-    Runs lie in OUT/METHOD/seed-N. The same command again goes on where it was interrupted, and reads finished runs back; with
-    another method or more seeds it makes the runs that are missing. The result is OUT/compare.html and OUT/compare.json.
+    A model that judges for a method is made first, from the same budget. Runs lie in OUT/METHOD/seed-N. The same command again
+    goes on where it was interrupted, and reads finished runs back; with another method or more seeds it makes the runs that are
+    missing. The result is OUT/compare.html and OUT/compare.json.
 
     Example:  linewise compare rltf grpo ppo --policy arena --tasks arena --budget 4096 --seeds 5 --out runs/arena
     """
@@ -71,15 +78,10 @@ def main(arguments: list[str]) -> int:
 
 def plan_of(settings: CompareArguments) -> Plan:
     """All runs, seed by seed, so that each method is tried early. Raises UserError for a method that cannot be compared."""
-    methods = settings.methods
+    methods, names = settings.methods, [*RECIPES, *PHASED]
     for name in methods:
-        if name in PHASED:
-            raise UserError(
-                f"'{name}' is a run of several phases, with a model of its own in between, and has no single budget: train it "
-                f"with `linewise train {name}`, and compare its runs by hand."
-            )
-        if name not in RECIPES:
-            raise UserError(f"unknown method '{name}'.{did_you_mean(name, RECIPES)} There are: {', '.join(RECIPES)}.")
+        if name not in names:
+            raise UserError(f"unknown method '{name}'.{did_you_mean(name, names)} There are: {', '.join(names)}.")
     if len(methods) < 2 or len(set(methods)) < len(methods):
         raise UserError(f"the methods are {' '.join(methods) or 'none'}: give at least two, each once.")
     if settings.seeds < 1:
@@ -87,10 +89,18 @@ def plan_of(settings: CompareArguments) -> Plan:
             f"--seeds {settings.seeds} leaves no run: give at least 1; intervals over seeds need 2 or more."
         )
     return {
-        (method, seed): on_equal_terms(RECIPES[method](), settings.terms, seed=seed)
-        for seed in range(settings.seeds)
-        for method in methods
+        (method, seed): planned(method, settings.terms, seed) for seed in range(settings.seeds) for method in methods
     }
+
+
+def planned(method: str, terms: Terms, seed: int) -> Entry:
+    """A method by name. Raises UserError where the terms leave too little to begin it."""
+    try:
+        if method in PHASED:
+            return entry_of_phases(PHASED[method](), terms, seed=seed)
+        return entry_of(RECIPES[method](), terms, seed=seed)
+    except UserError as error:
+        raise UserError(f"{method}: {error}") from error
 
 
 def run_all(plan: Plan, settings: CompareArguments, console: Console) -> list[Run]:
@@ -105,67 +115,67 @@ def run_all(plan: Plan, settings: CompareArguments, console: Console) -> list[Ru
     check_runs(plan, settings)
     runs = []
     with runs_display(console, num_runs=len(plan), programs=settings.terms.budget) as display:
-        for (method, seed), recipe in plan.items():
-            folder = folder_of(settings.out, method, seed)
+        for (method, seed), entry in plan.items():
+            folder, run_folder = folder_of(settings.out, method, seed), run_folder_of(entry, settings.out, method)
             display.begin(f"{method}, seed {seed}")
             try:
-                take_start(folder, [folder_of(settings.out, other, seed) for other in settings.methods])
-                finish(recipe, folder, display)
+                made = make_judge(
+                    entry, folder, [folder_of(settings.out, other, seed) for other in settings.methods], display
+                )
+                take_start(
+                    run_folder, [run_folder_of(plan[other, seed], settings.out, other) for other in settings.methods]
+                )
+                finish(made.recipe(entry, folder), run_folder, display)
             except UserError as error:
                 raise RunError(f"{method}, seed {seed}: {error}") from error
-            run = read_run(folder, method=method, seed=seed, parts=parts)
+            run = read_run(run_folder, method=method, seed=seed, parts=parts, spent=made.spent)
             display.end(f"{method}, seed {seed}", run)
             runs.append(run)
     return runs
 
 
+def run_folder_of(entry: Entry, out: Path, method: str) -> Path:
+    """Where the run itself lies: beside its judge, or, after other phases, in a folder of its own."""
+    folder = folder_of(out, method, entry.seed)
+    return folder / FINAL if entry.baseline is not None else folder
+
+
 def check_runs(plan: Plan, settings: CompareArguments) -> None:
-    """Raises RunError where a run was made under other terms, before another one takes over its start."""
+    """Raises RunError where a run or a judge was made under other terms, before another run takes over its start."""
+    for (method, seed), entry in plan.items():
+        try:
+            check_run(entry, folder_of(settings.out, method, seed), run_folder_of(entry, settings.out, method))
+        except UserError as error:
+            raise RunError(f"{method}, seed {seed}: {error}") from error
+
+
+def check_run(entry: Entry, folder: Path, run_folder: Path) -> None:
+    """Raises RunError where the run there is not this one, or its judge not the one that it began with."""
     from linewise.training.run import check_same_recipe
 
-    for (method, seed), recipe in plan.items():
-        run = RunFolder(path=folder_of(settings.out, method, seed))
-        if run.config.exists():
-            try:
-                check_same_recipe(run, recipe)
-            except UserError as error:
-                raise RunError(f"{method}, seed {seed}: {error}") from error
-
-
-def folder_of(out: Path, method: str, seed: int) -> Path:
-    """Where a run lies."""
-    return out / method / f"seed-{seed}"
-
-
-def finish(recipe: AnyRecipe, folder: Path, display: RunsDisplay) -> None:
-    """Bring a run to its end, from wherever it is."""
-    # Imported here, so that --help and errors in settings need no torch.
-    from linewise.training.run import train
-
-    run = RunFolder(path=folder)
-    if (folder / FINISHED).exists():
+    run, made = RunFolder(path=run_folder), read_made(entry, folder)
+    if not run.config.exists():
         return
-    result = train(recipe, folder, resume=run.config.exists(), display=display)
-    write_text(folder / FINISHED, finished_text(discarded_programs=result.num_discarded))
-    # A finished run is never resumed; its policy stays.
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
-
-
-def take_start(folder: Path, others: Sequence[Path]) -> None:
-    """Take over the evaluation of the starting policy from a run of the same seed, which is the same in every method."""
-    ours = RunFolder(path=folder).evaluations / "step-000000.json"
-    made = [path for other in others if (path := RunFolder(path=other).evaluations / ours.name).exists()]
-    if made and not ours.exists():
-        with storage_errors(ours):
-            ours.parent.mkdir(parents=True, exist_ok=True)
-        write_text(ours, made[0].read_text())
+    if made is None:
+        raise RunError(f"{folder} holds a run and no judge for it. Remove the folder, and give the command again.")
+    if not (run_folder / FINISHED).exists():
+        check_same_recipe(run, made.recipe(entry, folder))
+        return
+    # A finished run reads its judge no more, and may have been moved with it.
+    then, now = run.read_config(), made.recipe(entry, folder)
+    critic = now.critic if now.critic.init is None else replace(now.critic, init=then["critic"]["init"])
+    check_same_recipe(run, replace(now, prm=then["prm"], outcome_critic=then["outcome_critic"], critic=critic))
 
 
 def write_result(comparison: Comparison, plan: Plan, settings: CompareArguments) -> Path:
     """Write compare.json and compare.html, and return the page's path."""
     terms = {"seeds": settings.seeds, **json.loads(json.dumps(asdict(settings.terms)))}
-    first = {method: RunFolder(path=folder_of(settings.out, method, 0)).read_config() for method in settings.methods}
-    notes = notes_of({method: plan[method, 0] for method in settings.methods}, settings.terms)
+    entries = {method: plan[method, 0] for method in settings.methods}
+    first = {
+        method: RunFolder(path=run_folder_of(entry, settings.out, method)).read_config()
+        for method, entry in entries.items()
+    }
+    notes = notes_of(entries, settings.terms)
     record = {"terms": terms, "notes": notes, **asdict(comparison)}
     write_text(settings.out / "compare.json", json.dumps(record, indent=1))
     page = settings.out / "compare.html"
@@ -173,8 +183,9 @@ def write_result(comparison: Comparison, plan: Plan, settings: CompareArguments)
     return page
 
 
-def notes_of(recipes: Mapping[str, AnyRecipe], terms: Terms) -> list[str]:
+def notes_of(entries: Mapping[str, Entry], terms: Terms) -> list[str]:
     """What was equal for all methods, and what a reader should know that was not."""
+    recipes: Mapping[str, AnyRecipe] = {name: entry.recipe for name, entry in entries.items()}
     critic = "the recipe's own" if terms.critic_learning_rate is None else f"{terms.critic_learning_rate:g} for all"
     notes = [
         f"Equal: starting policy ({terms.policy}), training tasks, prompts, temperature {terms.temperature:g} and at most "
@@ -200,6 +211,12 @@ def notes_of(recipes: Mapping[str, AnyRecipe], terms: Terms) -> list[str]:
     valued = [name for name, recipe in recipes.items() if Need.VALUES in recipe.credit.needs]
     if valued:
         notes.append(f"Not equal: {', '.join(valued)} has a critic of its own; its learning rate is {critic}.")
+    judged = [name for name, entry in entries.items() if entry.judge is not Judge.NONE]
+    if judged:
+        notes.append(
+            f"Not equal: {', '.join(judged)} spends up to {allowance_of(terms).programs:,} programs of the budget on a model "
+            "that judges for it, and trains with the rest; they count as auxiliary. Updates of that model are in no budget."
+        )
     return notes
 
 

@@ -1,6 +1,6 @@
 """`linewise prm label`: the lines of a policy's own programs, labelled by completing their beginnings."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from linewise.cli.models import load_named_policy
 from linewise.errors import UserError
+from linewise.prm.allowance import Allowance
 from linewise.prm.completer import Watch
 from linewise.prm.journal import Journal
 from linewise.prm.label import LabelOptions, label_block
@@ -20,8 +21,11 @@ from linewise.prm.labels import Selection, label_to_record
 from linewise.prm.tally import Tally
 from linewise.rollout.prompts import PromptOptions
 from linewise.tasks import load_tasks, unique_tasks
-from linewise.training.seeds import subset
+from linewise.training.seeds import stream, subset
 from linewise.types import Policy, Sampling, Task
+
+Block = tuple[str, Sequence[Task], Allowance]
+"""A policy, tasks whose programs of it are labelled together, and what that may cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class Label:
     Examples:
       linewise prm label --policy smollm2-135m --tasks starter@train --out labels.jsonl
       linewise prm label --policy runs/rl/policy smollm2-135m --tasks mbpp@train --out labels.jsonl --limit 100
+      linewise prm label --policy arena --tasks arena@train --out labels.jsonl --max-programs 4096
     """
 
     policy: tuple[str, ...]
@@ -64,9 +69,14 @@ class Label:
     """How a task becomes a prompt."""
     limit: int | None = None
     """Only this many tasks, drawn by the seed."""
+    max_programs: int | None = None
+    """Budget: most programs and completions sampled in all. Policies get equal parts of it, and each its tasks in an order
+    drawn by the seed, as far as its part goes. It is never exceeded: a search that it does not pay for is given up."""
+    max_tokens: int | None = None
+    """Budget: most tokens sampled in all, in the same way."""
     seed: int = 0
     tasks_at_once: int = 32
-    """Tasks whose programs are sampled and searched together."""
+    """Tasks whose programs are sampled and searched together; fewer where a budget pays for fewer."""
     workers: int | None = None
     """Programs judged at the same time; none means one per core."""
 
@@ -83,8 +93,10 @@ def execute(command: Label) -> None:
     tasks = subset(
         unique_tasks(task for spec in command.tasks for task in load_tasks(spec)), command.limit, command.seed
     )
-    with Journal(command.out, fingerprint(command)) as journal:
-        run(command, tasks, journal)
+    budgeted = command.max_programs is not None or command.max_tokens is not None
+    num_blocks = None if budgeted else len(command.policy) * -(-len(tasks) // command.tasks_at_once)
+    with Journal(command.out, fingerprint(command)) as journal, _bars(num_blocks, len(journal.blocks)) as bars:
+        run(command, tasks, journal, *bars)
         total = Tally.total(journal.blocks)
     print_summary(total, command)
 
@@ -104,6 +116,8 @@ def check(command: Label) -> None:
         "--max-new-tokens": (command.max_new_tokens, 1),
         "--tasks-at-once": (command.tasks_at_once, 1),
         "--limit": (1 if command.limit is None else command.limit, 1),
+        "--max-programs": (1 if command.max_programs is None else command.max_programs, 1),
+        "--max-tokens": (1 if command.max_tokens is None else command.max_tokens, 1),
         "--audits": (command.audits, 0),
         "--seed": (command.seed, 0),
     }
@@ -139,29 +153,73 @@ def options_of(command: Label) -> LabelOptions:
     )
 
 
-def run(command: Label, tasks: Sequence[Task], journal: Journal) -> None:
-    """Label what the journal does not hold yet, policy by policy, with a progress bar on standard error."""
+def run(
+    command: Label, tasks: Sequence[Task], journal: Journal, watch: Watch, advance: Callable[[], None] = lambda: None
+) -> None:
+    """Label what the journal does not hold yet, policy by policy; `advance` is called after each block."""
     from linewise.judge import LocalJudge
 
-    blocks = [
-        (name, tasks[begin : begin + command.tasks_at_once])
-        for name in command.policy
-        for begin in range(0, len(tasks), command.tasks_at_once)
-    ]
     loaded: dict[str, Policy] = {}
-    with LocalJudge(workers=command.workers) as judge, _bars(len(blocks), len(journal.blocks)) as (watch, advance):
-        for name, ours in blocks[len(journal.blocks) :]:
+    blocks = blocks_of(command, tasks)
+    block = next(blocks, None)
+    for record in journal.blocks:
+        block = following(blocks, Tally(**record))
+    with LocalJudge(workers=command.workers) as judge:
+        while block is not None:
+            name, ours, allowance = block
             if name not in loaded:
                 loaded = {name: load_named_policy(name)}
-            block = label_block(
-                loaded[name], judge, ours, options_of(command), name=name, step=journal.step, watch=watch
+            labelled = label_block(
+                loaded[name],
+                judge,
+                ours,
+                options_of(command),
+                name=name,
+                allowance=allowance,
+                step=journal.step,
+                watch=watch,
             )
-            journal.finish_block(map(label_to_record, block.programs), block.tally.to_record())
+            journal.finish_block(map(label_to_record, labelled.programs), labelled.tally.to_record())
             advance()
+            block = following(blocks, labelled.tally)
+
+
+def blocks_of(command: Label, tasks: Sequence[Task]) -> Generator[Block, Tally, None]:
+    """The blocks, each after the tally of the one before was sent: what that cost decides what the next one may.
+
+    A block is begun where its allowance pays for its programs and one query of each, so that few searches are given up.
+    """
+    budget = Allowance(programs=command.max_programs, tokens=command.max_tokens)
+    least = command.num_samples * (1 + command.completions)
+    sampling, spent = options_of(command).sampling, Tally()
+    for index, name in enumerate(command.policy):
+        ours, done = ordered(command, tasks, index), 0
+        while True:
+            allowance = budget.part(index + 1, len(command.policy)).after(spent)
+            count = min(command.tasks_at_once, len(ours) - done, allowance.completions(sampling) // least)
+            if count <= 0:
+                break
+            spent += yield name, ours[done : done + count], allowance
+            done += count
+
+
+def following(blocks: Generator[Block, Tally, None], tally: Tally) -> Block | None:
+    """The block after one of that tally; None after the last."""
+    try:
+        return blocks.send(tally)
+    except StopIteration:
+        return None
+
+
+def ordered(command: Label, tasks: Sequence[Task], index: int) -> Sequence[Task]:
+    """The tasks in the order in which the policy of that index visits them: their own, or with a budget a drawn one."""
+    if command.max_programs is None and command.max_tokens is None:
+        return tasks
+    return [tasks[place] for place in stream(command.seed, "label", index).permutation(len(tasks))]
 
 
 @contextmanager
-def _bars(num_blocks: int, num_done: int) -> Iterator[tuple[Watch, Callable[[], None]]]:
+def _bars(num_blocks: int | None, num_done: int) -> Iterator[tuple[Watch, Callable[[], None]]]:
     columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         whole = progress.add_task("blocks of tasks", total=num_blocks, completed=num_done)
@@ -199,6 +257,7 @@ def _programs(tally: Tally) -> dict[str, str]:
         "revised (lines of both signs)": str(tally.num_revised),
         "wrong": str(tally.num_wrong),
         "not searched, by the selection": str(tally.num_skipped),
+        "search given up, by the budget": str(tally.num_given_up),
         "lines +1 / 0 / -1": f"{tally.num_positive} / {tally.num_neutral} / {tally.num_negative}",
     }
 
@@ -212,9 +271,10 @@ def _costs(tally: Tally) -> dict[str, str]:
         "  without early stop and sharing": str(tally.full_completions),
         "  of a linear scan": str(tally.linear_completions),
         "programs judged": str(tally.num_verdicts),
-        "tokens sampled": str(tally.num_tokens),
+        "tokens of completions": str(tally.num_tokens),
         "completions of the audit": str(tally.audit_completions),
-        "seconds, audit included": f"{seconds:.1f} (generation {tally.seconds_generate:.1f})",
+        "sampled in all, as a budget counts": f"{tally.programs} programs, {tally.tokens} tokens",
+        "seconds in all": f"{seconds:.1f} (generation {tally.seconds_generate:.1f})",
     }
 
 

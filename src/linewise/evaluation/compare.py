@@ -41,7 +41,8 @@ class Cost:
     programs: int
     """Programs sampled in training, auxiliary ones included: what the budget counts."""
     auxiliary_programs: int
-    """Those of them that never became samples: completions that value lines, greedy programs, groups left out."""
+    """Those of them that never became samples: completions that value lines, greedy programs, groups left out, and all that
+    was sampled before the run for a model that judges."""
     tokens: int
     """Tokens of all these programs."""
     verdicts: int
@@ -49,7 +50,7 @@ class Cost:
     discarded_programs: int
     """Programs of a last step that the budget did not pay for; nobody learned from them, and `programs` leaves them out."""
     seconds: Mapping[str, float]
-    """Stage -> wall time: generate, judge, score, credit, train, evaluate."""
+    """Stage -> wall time: generate, judge, score, credit, train, evaluate; beforehand is all that came before the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class Point:
     part: float
     """Share of the budget, in [0, 1]; 0 is the starting policy."""
     programs: int
-    """Programs that the policy has learned from, auxiliary ones included."""
+    """Programs that the policy has learned from, auxiliary ones included, or that were sampled for its judge by then."""
     evaluation: Evaluation
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,31 @@ FINISHED = "finished.json"
 ROUNDING = 1e-9
 
 
-def read_run(folder: Path, *, method: str, seed: int, parts: int) -> Run:
-    """A finished run. Raises RunError where a record that the comparison needs is missing or broken."""
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What was sampled and judged before a run, for a model that it reads."""
+
+    programs: int = 0
+    tokens: int = 0
+    verdicts: int = 0
+    """Distinct programs judged."""
+    seconds: float = 0.0
+    """Wall time, the training of the model included."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
+
+def read_run(folder: Path, *, method: str, seed: int, parts: int, spent: Spent | None = None) -> Run:
+    """A finished run. Raises RunError where a record that the comparison needs is missing or broken.
+
+    `spent` is what came before the run, whose programs and tokens the run counts as spent from its beginning.
+    """
     notes: list[str] = []
     rows = read_lines(folder / "metrics.jsonl", notes)
     evaluations = read_evaluations(folder, notes)
     finished = read_json(folder / FINISHED, notes)
+    config = read_json(folder / "config.json", notes)
     if notes or not rows:
         raise RunError(
             f"the run in {folder} is not whole: {' '.join(notes) or 'it made no step.'} Remove the folder, and give the "
@@ -29,13 +49,17 @@ def read_run(folder: Path, *, method: str, seed: int, parts: int) -> Run:
     return Run(
         method=method,
         seed=seed,
-        points=tuple(point_of(rows, evaluations, index / parts, folder) for index in range(parts + 1)),
-        cost=cost_of(rows, evaluations, finished["discarded_programs"]),
+        points=tuple(point_of(rows, evaluations, index / parts, folder, config) for index in range(parts + 1)),
+        cost=cost_of(rows, evaluations, finished["discarded_programs"], spent or Spent()),
     )
 
 
 def point_of(
-    rows: Sequence[Mapping[str, Any]], evaluations: Mapping[int, Evaluation], part: float, folder: Path
+    rows: Sequence[Mapping[str, Any]],
+    evaluations: Mapping[int, Evaluation],
+    part: float,
+    folder: Path,
+    config: Mapping[str, Any],
 ) -> Point:
     """The last policy that this part of the budget pays for, measured."""
     paid = [row for row in rows if row["budget/spent"] <= part + ROUNDING]
@@ -45,12 +69,25 @@ def point_of(
             f"the run in {folder} was not evaluated after step {step}, the last that {part:.0%} of its budget pays for: "
             "remove the folder, and give the command again."
         )
-    programs = round(paid[-1]["budget/programs"]) if paid else 0
+    programs = round(paid[-1]["budget/programs"]) if paid else programs_before(config, part)
     return Point(part=part, programs=programs, evaluation=evaluations[step])
 
 
-def cost_of(rows: Sequence[Mapping[str, Any]], evaluations: Mapping[int, Evaluation], discarded: int) -> Cost:
-    """What all steps took together, and all evaluations."""
+def programs_before(config: Mapping[str, Any], part: float) -> int:
+    """Programs sampled for a model before the first step, as far as this part of the budget pays for them.
+
+    Example: of a budget of 100 programs 40 came before the run: at a quarter it is 25 of them, at a half all 40.
+    """
+    spent, budget = config.get("spent_programs", 0), config.get("max_programs")
+    tokens, token_budget = config.get("spent_tokens", 0), config.get("max_tokens")
+    share = max(spent / budget if budget else 0.0, tokens / token_budget if token_budget else 0.0)
+    return round(spent * min(1.0, part / share)) if share else 0
+
+
+def cost_of(
+    rows: Sequence[Mapping[str, Any]], evaluations: Mapping[int, Evaluation], discarded: int, spent: Spent
+) -> Cost:
+    """What all steps took together, all evaluations, and what came before the run."""
 
     def total(name: str) -> float:
         return float(sum(row.get(name, 0.0) for row in rows))
@@ -63,9 +100,11 @@ def cost_of(rows: Sequence[Mapping[str, Any]], evaluations: Mapping[int, Evaluat
         programs=round(last["budget/programs"]),
         auxiliary_programs=round(last["budget/programs"]) - last["samples"],
         tokens=round(last["budget/tokens"]),
-        verdicts=round(total("rollout/verdicts") + total("auxiliary/verdicts")),
+        verdicts=round(total("rollout/verdicts") + total("auxiliary/verdicts")) + spent.verdicts,
         discarded_programs=discarded,
-        seconds={stage.removeprefix("seconds/"): total(stage) for stage in stages} | {"evaluate": measuring},
+        seconds=({"beforehand": spent.seconds} if spent.seconds else {})
+        | {stage.removeprefix("seconds/"): total(stage) for stage in stages}
+        | {"evaluate": measuring},
     )
 
 

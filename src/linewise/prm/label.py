@@ -5,15 +5,20 @@
 Line m of a failing program is +1 if any of K completions of lines 1 .. m passes all tests, else -1; a line that does
 nothing is 0, which comes first. A passing program's lines are +1. What we do and the paper does not say: searches share
 the completions of equal prefixes, completions are drawn in chunks until one passes, and random prefixes are tested twice.
+Under an allowance a round asks no more prefixes than it pays for with all K completions; programs whose search ends so are
+left out, and so are audits.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from linewise.errors import JudgeError
+from linewise.prm.allowance import Allowance
 from linewise.prm.completer import Answer, Completer, Round, Watch, with_stream
 from linewise.prm.labels import Kind, LabelledProgram, Query, Selection, may_select, selected
 from linewise.prm.prefix import Steps, begin_at, steps_of
@@ -27,6 +32,8 @@ from linewise.types import Completion, Judge, Policy, Program, Prompt, Report, S
 
 RunStep = Callable[[str, Callable[[], Any]], Any]
 """Runs a named step of a block, or gives the result that an earlier run recorded (`Journal.step`)."""
+
+NO_LIMIT = Allowance()
 
 Complete = Callable[[str, Sequence[tuple[Task, Prompt]], str], Round]
 """Completes prefixes as a step of that name, for that purpose."""
@@ -80,11 +87,13 @@ def label_block(
     options: LabelOptions,
     *,
     name: str,
+    allowance: Allowance = NO_LIMIT,
     step: RunStep = lambda _name, compute: compute(),
     watch: Watch = lambda _stage, _total: lambda _done: None,
 ) -> LabelledBlock:
     """Sample programs for tasks and label them; `name` is what records call the policy.
 
+    No more is sampled than `allowance` says, which must pay for the programs themselves; the default sets no limit.
     All searches of the block advance together. A function of weights and arguments: each stage is handed to `step` as a
     function that gives JSON, so that a run that was killed can go on after the last stage that it recorded.
     """
@@ -100,33 +109,31 @@ def label_block(
     def complete(label: str, jobs: Sequence[tuple[Task, Prompt]], purpose: str) -> Round:
         return _round(step(label, lambda: asdict(completer(jobs, purpose=purpose, watch=watch))))
 
-    samples, num_dropped = sample_programs(policy, judge, tasks, options, step=step, watch=watch)
+    samples, tally = sample_programs(policy, judge, tasks, options, step=step, watch=watch)
     rates = pass_rates(samples)
     kept = [one for one in samples if may_select(options.selection, rates[one.task.id])]
-    searches, search_tally = _search(kept, options, complete)
-    audits, audit_tally = _audit(kept, options, complete)
+    searches, cost = _search(kept, options, complete, allowance.after(tally))
+    finished = [(one, search) for one, search in zip(kept, searches, strict=True) if search is not None]
+    tally += cost + Tally(num_skipped=len(samples) - len(kept), num_given_up=len(kept) - len(finished))
+    audits, cost = _audit([one for one, _ in finished], options, complete, allowance.after(tally))
     programs = [
         _labelled(one, search, audit, name=name, pass_rate=rates[one.task.id])
-        for one, search, audit in zip(kept, searches, audits, strict=True)
+        for (one, search), audit in zip(finished, audits, strict=True)
     ]
     written = tuple(program for program in programs if selected(program, options.selection))
-    counts = Tally(
-        num_sampled=len(samples),
-        num_dropped=num_dropped,
-        num_skipped=len(samples) - len(kept),
-        num_written=len(written),
-    )
-    labels = tally_of_programs(programs, num_completions=options.num_completions)
-    return LabelledBlock(programs=written, tally=counts + labels + search_tally + audit_tally)
+    tally += cost + Tally(num_written=len(written))
+    tally += tally_of_programs(programs, num_completions=options.num_completions)
+    return LabelledBlock(programs=written, tally=tally)
 
 
 def sample_programs(
     policy: Policy, judge: Judge, tasks: Sequence[Task], options: LabelOptions, *, step: RunStep, watch: Watch
-) -> tuple[list[Sampled], int]:
-    """The sampled programs in the order of the tasks, and how many the judge could not judge, which are left out."""
+) -> tuple[list[Sampled], Tally]:
+    """The sampled programs in the order of the tasks, without those that the judge could not judge, and what they cost."""
     prompts = [build_prompt(task, policy, options.prompts) for task in tasks]
 
-    def sample() -> list[list[dict[str, Any]]]:
+    def sample() -> dict[str, Any]:
+        started = time.perf_counter()
         total = len(tasks) * options.num_samples
         drawn = policy.generate(
             [with_stream(prompt, "sample") for prompt in prompts],
@@ -136,11 +143,13 @@ def sample_programs(
             is_complete=is_complete,
             progress=watch("sampling programs", total),
         )
+        sampled = time.perf_counter()
         programs = [
             [extract_program(prompt, one.text) for one in ours] for prompt, ours in zip(prompts, drawn, strict=True)
         ]
         verdicts = judge_once(judge, tasks, programs)
-        return [
+        judged = time.perf_counter()
+        groups = [
             [
                 {
                     "completion": asdict(one),
@@ -151,8 +160,11 @@ def sample_programs(
             ]
             for task, ours, sources in zip(tasks, drawn, programs, strict=True)
         ]
+        seconds = {"seconds_generate": sampled - started, "seconds_judge": judged - sampled}
+        return {"groups": groups, "verdicts": len(verdicts), **seconds}
 
-    records = step("samples", sample)
+    record = step("samples", sample)
+    records = record["groups"]
     samples = [
         Sampled(
             task=task,
@@ -166,7 +178,15 @@ def sample_programs(
         for record in ours
         if record["passed"] is not None
     ]
-    return samples, sum(map(len, records)) - len(samples)
+    tally = Tally(
+        num_sampled=len(samples),
+        num_dropped=sum(map(len, records)) - len(samples),
+        sampled_tokens=sum(len(one["completion"]["token_ids"]) for ours in records for one in ours),
+        sampled_verdicts=record["verdicts"],
+        seconds_generate=record["seconds_generate"],
+        seconds_judge=record["seconds_judge"],
+    )
+    return samples, tally
 
 
 def pass_rates(samples: Sequence[Sampled]) -> Mapping[str, float]:
@@ -178,11 +198,12 @@ def pass_rates(samples: Sequence[Sampled]) -> Mapping[str, float]:
 
 
 def _search(
-    samples: Sequence[Sampled], options: LabelOptions, complete: Complete
-) -> tuple[list[tuple[Query, ...]], Tally]:
-    """The queries of each program's search, in order; all searches take one query a round."""
+    samples: Sequence[Sampled], options: LabelOptions, complete: Complete, allowance: Allowance
+) -> tuple[list[tuple[Query, ...] | None], Tally]:
+    """The queries of each program's search, in order; None where it was given up. All searches take one query a round."""
     searches = [None if one.passed else Search(high=one.steps.num_lines) for one in samples]
     queries: list[tuple[Query, ...]] = [() for _ in samples]
+    given_up: set[int] = set()
     known: dict[Prompt, Answer] = {}
     tally = Tally()
     number = 0
@@ -193,14 +214,20 @@ def _search(
             if search is not None and search.query is not None
         }
         if not asked:
-            return queries, tally
+            return [None if place in given_up else ours for place, ours in enumerate(queries)], tally
         # Equal prefixes, in the order in which they come up, each once.
         jobs = {prompt: samples[place].task for place, (_, prompt) in asked.items() if prompt not in known}
+        most = allowance.after(tally).completions(options.sampling) // options.num_completions
+        jobs = dict(islice(jobs.items(), most))
         if jobs:
             done = complete(f"round {number}", [(task, prompt) for prompt, task in jobs.items()], "search")
             known.update(zip(jobs, done.answers, strict=True))
             tally += tally_of_round(done, num_completions=options.num_completions)
         for place, (lines, prompt) in asked.items():
+            if prompt not in known:
+                given_up.add(place)
+                searches[place] = None
+                continue
             query = _query(lines, known[prompt])
             search = searches[place]
             assert search is not None
@@ -210,11 +237,12 @@ def _search(
 
 
 def _audit(
-    samples: Sequence[Sampled], options: LabelOptions, complete: Complete
+    samples: Sequence[Sampled], options: LabelOptions, complete: Complete, allowance: Allowance
 ) -> tuple[list[tuple[Query, ...]], Tally]:
     """Second tests of prefixes that are drawn by the program's own text, with completions of their own."""
     chosen = [() if one.passed else _audited_lines(one, options) for one in samples]
-    places = [(place, lines) for place, ours in enumerate(chosen) for lines in ours]
+    most = allowance.completions(options.sampling) // options.num_completions
+    places = [(place, lines) for place, ours in enumerate(chosen) for lines in ours][:most]
     prompts = [
         begin_at(samples[place].prompt, samples[place].completion, samples[place].steps, lines)
         for place, lines in places

@@ -18,6 +18,11 @@ class Tally:
     """Programs that the judge could not judge."""
     num_skipped: int = 0
     """Programs that the selection cannot keep, which were not searched."""
+    num_given_up: int = 0
+    """Programs left out since the allowance did not pay for the rest of their search."""
+    sampled_tokens: int = 0
+    """Tokens of the sampled programs; so for the next."""
+    sampled_verdicts: int = 0
     num_correct: int = 0
     num_revised: int = 0
     num_wrong: int = 0
@@ -36,6 +41,7 @@ class Tally:
     num_completions: int = 0
     num_verdicts: int = 0
     num_tokens: int = 0
+    """Tokens of the searches' completions."""
     num_strays: int = 0
     num_faults: int = 0
     full_completions: int = 0
@@ -52,6 +58,8 @@ class Tally:
     num_found: int = 0
     """Audits of which one passed, though the labels call the prefix not recoverable."""
     audit_completions: int = 0
+    audit_tokens: int = 0
+    audit_verdicts: int = 0
     seconds_generate: float = 0.0
     seconds_judge: float = 0.0
 
@@ -66,6 +74,21 @@ class Tally:
     def to_record(self) -> dict[str, Any]:
         """JSON form."""
         return asdict(self)
+
+    @property
+    def programs(self) -> int:
+        """Everything sampled: programs, completions and those of audits. What a budget counts."""
+        return self.num_sampled + self.num_dropped + self.num_completions + self.audit_completions
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all that."""
+        return self.sampled_tokens + self.num_tokens + self.audit_tokens
+
+    @property
+    def verdicts(self) -> int:
+        """Distinct programs judged, of all that."""
+        return self.sampled_verdicts + self.num_verdicts + self.audit_verdicts
 
     @property
     def num_labelled(self) -> int:
@@ -99,15 +122,16 @@ def tally_of_round(done: Round, *, num_completions: int, is_audit: bool = False)
     """What the prefixes of one round cost; K is `num_completions`."""
     seconds = Tally(seconds_generate=done.seconds_generate, seconds_judge=done.seconds_judge)
     completions = sum(answer.num_completions for answer in done.answers)
+    tokens, verdicts = (sum(getattr(one, name) for one in done.answers) for name in ("num_tokens", "num_verdicts"))
     if is_audit:
-        return seconds + Tally(audit_completions=completions)
+        return seconds + Tally(audit_completions=completions, audit_tokens=tokens, audit_verdicts=verdicts)
     passed = [answer for answer in done.answers if answer.num_passed]
     shares = [answer.num_passed / answer.num_completions for answer in passed]
     return seconds + Tally(
         num_prefixes=len(done.answers),
         num_completions=completions,
-        num_verdicts=sum(answer.num_verdicts for answer in done.answers),
-        num_tokens=sum(answer.num_tokens for answer in done.answers),
+        num_verdicts=verdicts,
+        num_tokens=tokens,
         num_strays=sum(answer.num_strays for answer in done.answers),
         num_faults=sum(answer.num_faults for answer in done.answers),
         num_recoverable=len(passed),

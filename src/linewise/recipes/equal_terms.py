@@ -5,7 +5,8 @@ A recipe keeps its credit, loss, critic, buffer discipline, passes over its samp
     starting policy, tasks, prompts, sampling, evaluation, budget, learning rate, programs a step, precision
 
 Programs a step are laid out as tasks x samples with the ratio that is nearest to the recipe's own; what is counted in steps'
-programs (buffer, samples and references of an update) is scaled along.
+programs (buffer, samples and references of an update) is scaled along. A model that judges for a method is made within the same
+budget (`recipes/equal_judges.py`).
 """
 
 import math
@@ -13,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from linewise.errors import UserError
-from linewise.recipes.on_policy import MAX_NEW_TOKENS
+from linewise.recipes.on_policy import MAX_NEW_TOKENS, CreditT
 from linewise.rollout.prompts import PromptOptions, PromptStyle
-from linewise.training.config import AnyRecipe, EvaluationOptions, needs_prm
-from linewise.types import CreditAssigner, Need, Sampling
+from linewise.training.config import EvaluationOptions, Recipe
+from linewise.types import Sampling
 from linewise.values.monte_carlo import MonteCarloOptions
 
 LENGTHS = ("max_length", "cache_length")
@@ -32,7 +33,7 @@ class Terms:
     tasks: tuple[str, ...] = ("arena",)
     """Task sets to train on; a set without a split means its training split."""
     budget: int = 4096
-    """Programs that a run may sample in training, those counted that no update sees."""
+    """Programs that a run may sample in training, those counted that no update sees, and those that its judge is made of."""
     token_budget: int | None = None
     """Tokens that a run may sample in training; whichever budget is used up first ends the run."""
     programs_per_step: int = 64
@@ -41,8 +42,13 @@ class Terms:
     """Of the policy, for all methods."""
     critic_learning_rate: float | None = None
     """Of a critic with a backbone of its own; none keeps the recipe's."""
+    judge_share: float = 0.5
+    """At most this share of the budget, and of the token budget, is spent on the model that judges for a method, where it needs
+    one: labels and a process reward model, or programs and an outcome critic. The rest is for its run."""
+    judge_learning_rate: float | None = None
+    """Of that model; none means that of the policy."""
     line_completions: int | None = None
-    """K, completions of each line, for methods that value lines by sampling; none keeps the recipe's."""
+    """K, completions of each line, for methods that value or label lines by sampling; none keeps the recipe's."""
     references: bool = True
     """Whether a supervised term on reference solutions stays, where a recipe has one; other methods see no reference."""
     temperature: float = 1.0
@@ -80,15 +86,15 @@ class Terms:
                 f"evaluations={self.evaluations} and evaluation_samples={self.evaluation_samples} must be at least 1: without "
                 "the last evaluation there is nothing to compare."
             )
+        if not 0 < self.judge_share < 1:
+            raise UserError(
+                f"judge_share={self.judge_share} must lie between 0 and 1: a part of the budget makes the judge, and the rest "
+                "the run."
+            )
 
 
-def on_equal_terms(recipe: AnyRecipe, terms: Terms, *, seed: int) -> AnyRecipe:
-    """The recipe under the common settings. Raises UserError for one that needs a model trained outside the budget."""
-    if needs_prm(recipe) or Need.OUTCOME_PROBS in recipe.credit.needs:
-        raise UserError(
-            f"{type(recipe.credit).__name__} reads a model that judges lines or tokens, and what that model was trained on "
-            "stands outside any budget of programs: leave it out, and compare its runs by hand."
-        )
+def on_equal_terms(recipe: Recipe[CreditT], terms: Terms, *, seed: int) -> Recipe[CreditT]:
+    """The recipe under the common settings. A model that it reads is named and paid for by `recipes/equal_judges.py`."""
     old = recipe.collection
     num_tasks, num_samples = layout(terms.programs_per_step, num_tasks=old.tasks_per_step, num_samples=old.num_samples)
     scale = terms.programs_per_step / (old.tasks_per_step * old.num_samples)
@@ -155,7 +161,7 @@ def scaled(count: int, scale: float) -> int:
     return max(1, round(count * scale))
 
 
-def with_longest_answer(credit: CreditAssigner, old: int, new: int) -> CreditAssigner:
+def with_longest_answer(credit: CreditT, old: int, new: int) -> CreditT:
     """The credit with the settings that speak of the longest answer in proportion to it."""
     settings: Any = credit
     lengths = {
@@ -163,5 +169,5 @@ def with_longest_answer(credit: CreditAssigner, old: int, new: int) -> CreditAss
         for field in fields(settings)
         if field.name in LENGTHS
     }
-    changed: CreditAssigner = replace(settings, **lengths)
+    changed: CreditT = replace(settings, **lengths)
     return changed

@@ -1,5 +1,6 @@
 """The budget of a run: how many programs, or tokens, it may sample in training, whatever they are for.
 
+What was sampled before the run for a model that it reads (`spent_programs`, `spent_tokens`) is spent from the beginning.
 A step is made where the budget pays for all that its collection has sampled, and else it is not made: the policy that comes out
 has learned from no more than the budget. What a step samples is known in advance but for completions that value lines and for
 groups that dynamic sampling leaves out; only there may a last collection be thrown away.
@@ -17,7 +18,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What all processes of a run have sampled in training."""
+    """What all processes of a run have sampled in training, and what was sampled for it before."""
 
     num_programs: int
     num_tokens: int
@@ -50,10 +51,12 @@ def can_pay_for_a_round(recipe: AnyRecipe, state: RunState) -> bool:
 def check_first_step(recipe: AnyRecipe, state: RunState, spending: Spending) -> None:
     """Raises RunError where the budget does not pay for a single step."""
     if state.step == 0:
+        programs, tokens = spending.num_programs - state.num_programs, spending.num_tokens - state.num_tokens
+        before = f" after {state.num_programs} programs and {state.num_tokens} tokens before the run"
         raise RunError(
-            f"the first step samples {spending.num_programs} programs and {spending.num_tokens} tokens, more than the budget "
-            f"(max_programs={recipe.max_programs}, max_tokens={recipe.max_tokens}) allows a whole run: raise the budget, or "
-            "make steps smaller."
+            f"the first step samples {programs} programs and {tokens} tokens{before * bool(state.num_programs)}, more than the "
+            f"budget (max_programs={recipe.max_programs}, max_tokens={recipe.max_tokens}) allows a whole run: raise the "
+            "budget, or make steps smaller."
         )
 
 

@@ -189,6 +189,10 @@ class Recipe(Generic[CreditT_co]):
     """Budget: most programs sampled in training, those included that no update sees. A step beyond it is not made."""
     max_tokens: int | None = None
     """Budget: most tokens sampled in training, counted in the same way."""
+    spent_programs: int = 0
+    """Programs of the budget that were sampled before the run, for a model that it reads."""
+    spent_tokens: int = 0
+    """Tokens of these programs."""
     seed: int = 0
     """Same seed, same numbers (on a CPU)."""
     collection: CollectionOptions = CollectionOptions()

@@ -20,9 +20,15 @@ class JudgedBlock:
     """The judged programs of some tasks."""
 
     programs: tuple[JudgedProgram, ...]
+    num_programs: int
+    """Programs sampled, those included that the judge could not judge."""
+    num_verdicts: int
+    """Distinct programs judged."""
     num_tokens: int
     num_faults: int
     """Programs that the judge could not judge; they are left out."""
+    seconds: float
+    """Wall time of sampling and judging."""
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -65,7 +71,12 @@ def sample_programs(
     ]
     references = [judged_reference(task, policy, prompts) for task in tasks if task.reference is not None]
     return JudgedBlock(
-        programs=(*sampled, *references), num_tokens=collection.num_tokens, num_faults=collection.num_judge_errors
+        programs=(*sampled, *references),
+        num_programs=collection.num_programs,
+        num_verdicts=collection.num_verdicts,
+        num_tokens=collection.num_tokens,
+        num_faults=collection.num_judge_errors,
+        seconds=collection.seconds_generate + collection.seconds_judge,
     )
 
 

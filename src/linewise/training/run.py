@@ -63,13 +63,13 @@ def train(
 
 
 def fresh_state(session: Session) -> RunState:
-    """The state before the first step: a buffer of this process's share."""
+    """The state before the first step: a buffer of this process's share, and what was spent before the run."""
     recipe, accelerator = session.recipe, session.accelerator
     share = partial(
         process_share, recipe, process_index=accelerator.process_index, num_processes=accelerator.num_processes
     )
     options = replace(recipe.buffer, capacity=share(recipe.buffer.capacity), warmup=share(recipe.buffer.warmup))
-    return RunState(buffer=Buffer(options=options))
+    return RunState(num_programs=recipe.spent_programs, num_tokens=recipe.spent_tokens, buffer=Buffer(options=options))
 
 
 def restore(session: Session) -> RunState:

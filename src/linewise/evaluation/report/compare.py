@@ -42,8 +42,9 @@ DIFFERENCES = (
 )
 COSTS = (
     "Means over seeds. Auxiliary programs count in the budget but are trained on by nobody: completions that value lines, "
-    "greedy programs to compare with, groups left out. Thrown away is what the last step had sampled when the budget did not "
-    "pay for all of it."
+    "greedy programs to compare with, groups left out, and what a judge was made of before the run. Its seconds, those of its "
+    "training included, stand under beforehand. Thrown away is what the last step had sampled when the budget did not pay for "
+    "all of it."
 )
 
 
