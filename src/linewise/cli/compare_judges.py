@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from linewise.training.config import AnyRecipe
 from linewise.training.outcome_options import OutcomeTrainOptions
 from linewise.training.prm_options import PrmTrainOptions
 from linewise.training.progress import Display
-from linewise.training.run_folder import storage_errors, write_text
+from linewise.training.run_folder import RunFolder, storage_errors, write_text
 from linewise.values.classes import OutcomeClass
 
 RECORD = "judge.json"
@@ -114,8 +113,8 @@ def make_prm(entry: Entry, folder: Path, display: Display) -> tuple[Path, Spent]
     fit = fit_options(entry)
     options = PrmTrainOptions(**vars(fit), labels=(labels,), policy=entry.terms.policy, kinds=entry.kinds)
 
-    def train(out: Path) -> Path:
-        return train_prm(options, out).folder
+    def train(out: Path, resume: bool) -> Path:
+        return train_prm(options, out, resume=resume).folder
 
     return trained(folder / "prm", train, spent, display)
 
@@ -129,21 +128,21 @@ def make_critic(entry: Entry, folder: Path, display: Display) -> tuple[Path, Spe
     if len(passed) < 2:
         raise too_little(entry.terms, spent, f"{'all pass' if True in passed else 'all fail'}, and it takes both kinds")
 
-    def train(out: Path) -> Path:
+    def train(out: Path, resume: bool) -> Path:
         options = OutcomeTrainOptions(**vars(fit_options(entry)))
-        return train_outcome_critic(options, programs, out, policy=entry.terms.policy).folder
+        return train_outcome_critic(options, programs, out, policy=entry.terms.policy, resume=resume).folder
 
     return trained(folder / "critic", train, spent, display)
 
 
-def trained(out: Path, train: Callable[[Path], Path], spent: Spent, display: Display) -> tuple[Path, Spent]:
-    """The model's folder, and what was spent with its seconds. An interrupted training starts anew."""
+def trained(out: Path, train: Callable[[Path, bool], Path], spent: Spent, display: Display) -> tuple[Path, Spent]:
+    """The model's folder, and what was spent with the seconds of its updates. An interrupted training goes on."""
     display.stage("training the judge", 1)
-    started = time.perf_counter()
-    shutil.rmtree(out, ignore_errors=True)
-    model = train(out)
+    run = RunFolder(path=out)
+    model = train(out, run.config.exists())
     display.advance(1)
-    return model, spent + Spent(seconds=time.perf_counter() - started)
+    seconds = sum(json.loads(row)["seconds"] for row in run.metrics.read_text().splitlines())
+    return model, spent + Spent(seconds=seconds)
 
 
 def too_little(terms: Terms, spent: Spent, what: str) -> UserError:
