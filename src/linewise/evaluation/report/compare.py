@@ -103,7 +103,7 @@ def difference_table(comparison: Comparison) -> str:
             line.append("<td>·</td>" if row == column else difference_cell(known[row, column]))
         cells.append(f"<tr>{''.join(line)}</tr>")
     head = "".join(f"<th>{escape(method)}</th>" for method in methods)
-    return f"<table><tr><th></th>{head}</tr>{''.join(cells)}</table>"
+    return f"<table class=matrix><tr><th></th>{head}</tr>{''.join(cells)}</table>"
 
 
 def difference_cell(difference: Estimate) -> str:
