@@ -17,7 +17,7 @@ from rich.table import Table
 from linewise.evaluation.compare import bootstrap_table, table_of
 from linewise.evaluation.evaluate import Evaluation
 
-PRM_FIGURES = ("sign_accuracy", "majority_accuracy", "first_error_top1", "first_error_chance1", "auc")
+PRM_FIGURES = ("sign_accuracy", "place_accuracy", "first_error_top1", "place_top1", "auc", "place_auc")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from linewise.prm.metrics import (
     calibration_error,
     first_error_rank,
     measure,
+    places,
     rank_by_fit,
 )
 
@@ -62,14 +63,48 @@ def test_all_numbers_by_hand() -> None:
     labels = np.array([1, 0, -1, 1, 1, -1, -1, 1])
     assert metrics.loss_of_mean == pytest.approx(labels.var())
     assert metrics.sign_accuracy == pytest.approx(5 / 7)
-    assert metrics.majority_accuracy == pytest.approx(4 / 7)
+    # Places 0, 1/2; 0, 1/4, 2/4, 3/4; 0 with labels + -; + + - -; +: cut at 1/2, all seven are right.
+    assert metrics.place_accuracy == 1
     assert metrics.first_error_top1 == pytest.approx(1 / 2)
     assert metrics.first_error_top3 == pytest.approx(1)
-    assert metrics.first_error_chance1 == pytest.approx((1 / 2 + 1 / 4) / 2)
-    assert metrics.first_error_chance3 == pytest.approx((1 + 3 / 4) / 2)
+    assert metrics.place_top1 == pytest.approx(1 / 2), "the first errors are at 1 and 2"
+    assert metrics.place_top3 == 1
     # Of 4 x 3 pairs (positives .8 .5 -.25 1, negatives -.5 .25 -1) only -.25 against .25 is in the wrong order.
     assert metrics.auc == pytest.approx(11 / 12)
+    # Places of the positives 0 0 1/4 0, of the negatives 1/2 2/4 3/4: all pairs are in order.
+    assert metrics.place_auc == 1
     assert (metrics.num_programs, metrics.num_lines, metrics.num_errors) == (3, 7, 2)
+
+
+def test_what_the_place_alone_can_reach() -> None:
+    programs = [scored([0.0] * 2, [1, -1]), scored([0.0] * 2, [-1, -1]), scored([0.0, 0.0, 0.0], [1, 0, 1])]
+    assert places(programs).tolist() == [0, 0.5, 0, 0.5, 0, 0.5]
+    metrics = measure(programs)
+    # Labels + - - - + +: a cut at 1/2 gives + - + - + -, four of six right; always one sign gives three.
+    assert metrics.place_accuracy == pytest.approx(4 / 6)
+    assert metrics.place_top1 == pytest.approx(1 / 2), "at 1 and at 0"
+    # Places of the positives 0 0 1/2, of the negatives 1/2 0 1/2: 2 + 2 wins, and ties 1 + 1 + 2.
+    assert metrics.place_auc == pytest.approx((4 + 4 / 2) / 9)
+    assert metrics.auc == 0.5
+
+
+def test_always_one_sign_is_a_cut() -> None:
+    metrics = measure([scored([0.0] * 3, [-1, -1, -1]), scored([0.0], [1])])
+    assert metrics.place_accuracy == pytest.approx(3 / 4)
+
+
+def test_a_model_that_knows_the_place_alone_beats_no_number() -> None:
+    rng = np.random.default_rng(0)
+    programs = []
+    for _ in range(50):
+        count = int(rng.integers(1, 9))
+        first = int(rng.integers(0, count + 1))
+        scores = [1 - 2 * index / count for index in range(count)]
+        programs.append(scored(scores, [1] * first + [-1] * (count - first)))
+    metrics = measure(programs)
+    assert metrics.auc == pytest.approx(metrics.place_auc)
+    assert metrics.auc > 0.6, "and yet it looks good beside chance"
+    assert metrics.sign_accuracy <= metrics.place_accuracy
 
 
 def test_nothing_gives_nan_and_no_error() -> None:

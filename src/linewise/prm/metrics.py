@@ -2,8 +2,13 @@
 
 The labels of a program read +1 ... +1 -1 ... -1, neutral lines (0) in between. Sign, first error line and AUC speak of
 non-neutral lines only; the squared error speaks of all.
+
+So the place of a line tells much about its label, and a model that has learned nothing but the place looks good beside chance.
+Therefore each number stands beside what the place i / n of a line, the i-th (from 0) of n, can reach by itself. Its rules are
+fitted to the very programs that are measured, which favours it a little where they are few.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -46,17 +51,20 @@ class PrmMetrics:
     """The same for a model that gives every line the mean label: the loss to beat."""
     sign_accuracy: float
     """Share of non-neutral lines with (R > 0) = (l > 0)."""
-    majority_accuracy: float
-    """The same for a model that always says the more frequent sign: the accuracy to beat."""
+    place_accuracy: float
+    """The same for the best rule "+1 before place c, -1 from there on", always one sign among them: the accuracy to beat."""
     first_error_top1: float
     """Share of programs with an error whose first -1 line comes first in `rank_by_fit`."""
     first_error_top3: float
     """The same for the first three lines."""
-    first_error_chance1: float
-    """Expected `first_error_top1` of a random order of each program's lines."""
-    first_error_chance3: float
+    place_top1: float
+    """The same where the most frequent index of the first -1 line is named for every program."""
+    place_top3: float
+    """The same for the three most frequent ones."""
     auc: float
     """P(score of a +1 line > score of a -1 line), ties counting half."""
+    place_auc: float
+    """The same for the score -i / n."""
     calibration_error: float
     """Mean over lines of |share of +1 - (mean score + 1) / 2| of their bin."""
     num_programs: int
@@ -133,28 +141,50 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     return gaps / total if total else float("nan")
 
 
+def places(programs: Sequence[ScoredProgram]) -> npt.NDArray[np.float64]:
+    """The place i / n of every non-neutral line, the i-th (from 0) of its program's n, in the order of the lines."""
+    counts = [sum(label != 0 for label in one.labels) for one in programs]
+    return np.array([index / count for count in counts for index in range(count)], dtype=np.float64)
+
+
+def best_cut_accuracy(places: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> float:
+    """Greatest share of labels with (place < c) = (label > 0) over all c; NaN without labels.
+
+    Example: places 0, .5, 0, .5 with labels +1, -1, -1, -1 give 3/4, by c = 0 (all -1) or c = .5.
+    """
+    if not labels.size:
+        return float("nan")
+    return max(_mean((places < cut) == (labels > 0)) for cut in [*np.unique(places), np.inf])
+
+
+def most_frequent_share(indices: Sequence[int], count: int) -> float:
+    """Share of the indices that are among the `count` most frequent ones; NaN without any. Example: 1, 1, 2, 5 and 1: 1/2."""
+    return sum(number for _, number in Counter(indices).most_common(count)) / len(indices) if indices else float("nan")
+
+
 def measure(programs: Sequence[ScoredProgram]) -> PrmMetrics:
     """All numbers of `PrmMetrics`."""
     all_scores = np.array([score for program in programs for score in program.scores], dtype=np.float64)
     all_labels = np.array([label for program in programs for label in program.labels], dtype=np.float64)
     scores, labels = _decided(programs)
-    ranks = [(first_error_rank(one.scores, one.labels), one) for one in programs]
-    found = [(rank, sum(label != 0 for label in one.labels)) for rank, one in ranks if rank is not None]
-    up = float(_mean(labels > 0))
+    ranks = [rank for one in programs if (rank := first_error_rank(one.scores, one.labels)) is not None]
+    firsts = [[label for label in one.labels if label].index(-1) for one in programs if -1 in one.labels]
+    by_place = places(programs)
     return PrmMetrics(
         loss=_mean((all_scores - all_labels) ** 2),
         loss_of_mean=float(all_labels.var()) if all_labels.size else float("nan"),
         sign_accuracy=_mean((scores > 0) == (labels > 0)),
-        majority_accuracy=max(up, 1 - up) if labels.size else float("nan"),
-        first_error_top1=_mean([rank < 1 for rank, _ in found]),
-        first_error_top3=_mean([rank < 3 for rank, _ in found]),
-        first_error_chance1=_mean([1 / count for _, count in found]),
-        first_error_chance3=_mean([min(3, count) / count for _, count in found]),
+        place_accuracy=best_cut_accuracy(by_place, labels),
+        first_error_top1=_mean([rank < 1 for rank in ranks]),
+        first_error_top3=_mean([rank < 3 for rank in ranks]),
+        place_top1=most_frequent_share(firsts, 1),
+        place_top3=most_frequent_share(firsts, 3),
         auc=auc(scores, labels),
+        place_auc=auc(-by_place, labels),
         calibration_error=calibration_error(calibration(programs)),
         num_programs=len(programs),
         num_lines=len(labels),
-        num_errors=len(found),
+        num_errors=len(ranks),
     )
 
 

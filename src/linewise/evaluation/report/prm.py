@@ -11,10 +11,10 @@ from linewise.evaluation.report.frame import chart_grid, html_page
 from linewise.evaluation.report.page import curve, folded, read_json, read_lines
 
 ROWS = (
-    ("sign accuracy", "sign_accuracy", "always the more frequent sign", "majority_accuracy"),
-    ("first error line, top 1", "first_error_top1", "random order", "first_error_chance1"),
-    ("first error line, top 3", "first_error_top3", "random order", "first_error_chance3"),
-    ("AUC", "auc", "chance", 0.5),
+    ("sign accuracy", "sign_accuracy", "by the line's place alone", "place_accuracy"),
+    ("first error line, top 1", "first_error_top1", "the most frequent place", "place_top1"),
+    ("first error line, top 3", "first_error_top3", "the three most frequent", "place_top3"),
+    ("AUC", "auc", "by the line's place alone", "place_auc"),
     ("squared error", "loss", "the mean label", "loss_of_mean"),
     ("calibration error", "calibration_error", "calibrated", 0.0),
 )
