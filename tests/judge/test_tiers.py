@@ -26,9 +26,10 @@ from linewise.types import Outcome, Report, Verdict
 SOURCE = Path(__file__).parents[2] / "src"
 UNSHARE, LANDLOCK, SECCOMP = 272, 444, 317
 PLAIN_USER = 12345
+OTHER_GROUP = 54321
 SCRIPT = """
 import ctypes, json, os, struct, sys
-refused, user, wanted = json.loads(sys.argv[1])
+refused, user, group, wanted = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
 if refused:
     code = [(0x20, 0, 0, 0)]
@@ -39,7 +40,7 @@ if refused:
     assert libc.syscall(317, 1, 0, struct.pack("@HP", len(code), ctypes.addressof(lines))) == 0
 if user:
     os.setgroups([])
-    os.setresgid(user, user, user)
+    os.setresgid(group, group, group)
     os.setresuid(user, user, user)
 from linewise.errors import JudgeError
 from linewise.judge import LocalJudge
@@ -90,11 +91,13 @@ def public_python() -> str:
     pytest.skip(f"no {version} that every user may run")
 
 
-def judge_elsewhere(*refused: int, user: int = 0, python: str | None = None, **wanted: Any) -> dict[str, Any]:
-    """What a judge finds where system calls are refused, or as another user."""
+def judge_elsewhere(
+    *refused: int, user: int = 0, group: int | None = None, python: str | None = None, **wanted: Any
+) -> dict[str, Any]:
+    """What a judge finds where system calls are refused, or as another user, whose group has the same number by default."""
     packages = [entry for entry in sys.path if entry.endswith("site-packages")]
     done = subprocess.run(
-        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps([refused, user, wanted])],
+        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps([refused, user, user if group is None else group, wanted])],
         capture_output=True,
         text=True,
         timeout=120,
@@ -165,6 +168,13 @@ def test_a_plain_user_without_namespaces_and_landlock_is_refused() -> None:
 def test_a_plain_user_with_namespaces() -> None:
     skip_unless(Tier.T1)
     assert_isolated(judge_elsewhere(user=PLAIN_USER, python=public_python()), "T1")
+
+
+@needs_root
+def test_the_group_of_a_plain_user_need_not_have_the_users_number() -> None:
+    skip_unless(Tier.T1)  # `docker run --user 1000` leaves the group 0
+    for group in (0, OTHER_GROUP):
+        assert_isolated(judge_elsewhere(user=PLAIN_USER, group=group, python=public_python()), "T1")
 
 
 @needs_root

@@ -62,8 +62,9 @@ class Isolation:
         if self.tier == NOTHING:
             return
         if self.tier == NAMESPACES:
-            owner = os.getuid() if self.program_id is None else self.program_id
-            namespaces.seal(self.kernel, self.box, owner, self.libraries)
+            user = os.getuid() if self.program_id is None else self.program_id
+            group = os.getgid() if self.group_id is None else self.group_id
+            namespaces.seal(self.kernel, self.box, user, group, self.libraries)
             self.box = namespaces.BOX
         else:
             self._choose_user()
