@@ -24,15 +24,17 @@ from linewise.rollout.records import report_from_record, report_to_record
 from linewise.types import Outcome, Report, Verdict
 
 SOURCE = Path(__file__).parents[2] / "src"
-UNSHARE, LANDLOCK, SECCOMP = 272, 444, 317
+UNSHARE, LANDLOCK, SECCOMP, PIDFD_OPEN = 272, 444, 317, 434
 PLAIN_USER = 12345
 OTHER_GROUP = 54321
 SCRIPT = """
 import ctypes, json, os, struct, sys
-refused, user, group, wanted = json.loads(sys.argv[1])
+refused, plain_seccomp, user, group, wanted = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
 if refused:
     code = [(0x20, 0, 0, 0)]
+    if plain_seccomp:  # a second argument other than 0 is invalid
+        code += [(0x15, 0, 4, 317), (0x20, 0, 0, 24), (0x15, 1, 0, 0), (6, 0, 0, 0x50016), (0x20, 0, 0, 0)]
     code += [(0x15, len(refused) - place, 0, number) for place, number in enumerate(refused)]
     code += [(6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x50001)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
@@ -45,7 +47,7 @@ if user:
 from linewise.errors import JudgeError
 from linewise.judge import LocalJudge
 from linewise.judge.capabilities import probe
-from linewise.types import CallTest, Task
+from linewise.types import CallTest, Limits, Task
 attacks = {
     "right": "return 2",
     "fork": "return os.fork()",
@@ -55,6 +57,7 @@ attacks = {
     "write": "return open('/usr/linewise-test', 'w')",
     "library": "import sqlite3; sqlite3.connect('x').close(); return 2",
     "setuid": "return os.setuid(0) if os.getuid() else os.setuid(1)",
+    "loop": "[0 for _ in iter(int, 1)]",
 }
 found = {"reasons": probe().reasons}
 try:
@@ -62,7 +65,8 @@ try:
         found["tier"] = judge.tier
         for name, attack in attacks.items():
             program = f"import os\\nPARENT = {os.getpid()}\\ndef f(): {attack}\\n"
-            task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="2"),))
+            limits = Limits(cpu_seconds=0.1) if name == "loop" else Limits()
+            task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="2"),), limits=limits)
             outcome = judge.run(task, program).outcomes[0]
             found[name] = outcome.exception or outcome.verdict
 except JudgeError as error:
@@ -92,12 +96,21 @@ def public_python() -> str:
 
 
 def judge_elsewhere(
-    *refused: int, user: int = 0, group: int | None = None, python: str | None = None, **wanted: Any
+    *refused: int,
+    plain_seccomp: bool = False,
+    user: int = 0,
+    group: int | None = None,
+    python: str | None = None,
+    **wanted: Any,
 ) -> dict[str, Any]:
-    """What a judge finds where system calls are refused, or as another user, whose group has the same number by default."""
+    """What a judge finds where system calls are refused, or as another user, whose group has the same number by default.
+
+    With `plain_seccomp` the kernel knows no flags of a filter.
+    """
+    setup = [refused, plain_seccomp, user, user if group is None else group, wanted]
     packages = [entry for entry in sys.path if entry.endswith("site-packages")]
     done = subprocess.run(
-        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps([refused, user, user if group is None else group, wanted])],
+        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps(setup)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -118,6 +131,7 @@ def assert_isolated(found: dict[str, Any], tier: str) -> None:
         "OSError",
     }, found
     assert found["environ"] in ("PermissionError", "FileNotFoundError")
+    assert found["loop"] == "timeout"
 
 
 def skip_unless(tier: Tier) -> None:
@@ -188,6 +202,14 @@ def test_a_plain_user_without_namespaces() -> None:
 def test_namespaces_without_landlock() -> None:
     skip_unless(Tier.T1)
     assert_isolated(judge_elsewhere(LANDLOCK), "T1")
+
+
+@needs_root
+@needs_x86
+def test_what_gvisor_lacks_is_not_needed() -> None:
+    """It has neither Landlock, nor flags of a filter, nor descriptors that tell the end of a process."""
+    found = judge_elsewhere(UNSHARE, LANDLOCK, PIDFD_OPEN, plain_seccomp=True, python=public_python())
+    assert_isolated(found, "T2g")
 
 
 @needs_x86
