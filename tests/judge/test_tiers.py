@@ -4,11 +4,13 @@ Machines that lack a mechanism are imitated in a process of its own: a filter re
 default profile does with unshare), or root becomes a plain user.
 """
 
+import errno
 import json
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -255,6 +257,16 @@ def test_the_environment_may_say_unsafe(monkeypatch: pytest.MonkeyPatch) -> None
         assert judge.tier is Tier.T3
     with pytest.raises(JudgeError):
         LocalJudge(workers=1, unsafe=False)
+
+
+def test_without_a_folder_to_write_in_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_usable() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none_usable)  # as in `docker run --read-only`
+    for tier in (None, "T3"):
+        with pytest.raises(JudgeError, match=r"found in \['/tmp'\]. Remedy: set TMPDIR"):
+            LocalJudge(workers=1, tier=tier, unsafe=True)
 
 
 def test_an_unknown_tier_is_named() -> None:
