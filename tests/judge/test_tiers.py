@@ -21,27 +21,30 @@ import pytest
 from linewise.errors import JudgeError, UserError
 from linewise.judge import LocalJudge
 from linewise.judge.capabilities import Capabilities, Tier, choose_tier, parse_tier, probe
-from linewise.judge.syscalls import ALLOWED, CHECKED, MISSING
+from linewise.judge.kernel import NUMBERS
+from linewise.judge.syscalls import ALLOWED, CHECKED, MACHINES, MISSING
 from linewise.rollout.records import report_from_record, report_to_record
 from linewise.types import Outcome, Report, Verdict
 
 SOURCE = Path(__file__).parents[2] / "src"
-UNSHARE, LANDLOCK, SECCOMP, PIDFD_OPEN = 272, 444, 317, 434
+COLUMN = MACHINES[platform.machine()].column if platform.machine() in MACHINES else 0
+UNSHARE, LANDLOCK, SECCOMP = (NUMBERS[name][COLUMN] for name in ("unshare", "landlock_create_ruleset", "seccomp"))
+PIDFD_OPEN = 434
 PLAIN_USER = 12345
 OTHER_GROUP = 54321
 SCRIPT = """
 import ctypes, json, os, struct, sys
-refused, plain_seccomp, user, group, wanted = json.loads(sys.argv[1])
+refused, seccomp, plain_seccomp, user, group, wanted = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
 if refused:
     code = [(0x20, 0, 0, 0)]
     if plain_seccomp:  # a second argument other than 0 is invalid
-        code += [(0x15, 0, 4, 317), (0x20, 0, 0, 24), (0x15, 1, 0, 0), (6, 0, 0, 0x50016), (0x20, 0, 0, 0)]
+        code += [(0x15, 0, 4, seccomp), (0x20, 0, 0, 24), (0x15, 1, 0, 0), (6, 0, 0, 0x50016), (0x20, 0, 0, 0)]
     code += [(0x15, len(refused) - place, 0, number) for place, number in enumerate(refused)]
     code += [(6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x50001)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
     assert libc.prctl(38, 1, 0, 0, 0) == 0
-    assert libc.syscall(317, 1, 0, struct.pack("@HP", len(code), ctypes.addressof(lines))) == 0
+    assert libc.syscall(seccomp, 1, 0, struct.pack("@HP", len(code), ctypes.addressof(lines))) == 0
 if user:
     os.setgroups([])
     os.setresgid(group, group, group)
@@ -77,9 +80,7 @@ print(json.dumps(found))
 """
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-needs_x86 = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="the numbers of refused calls are those of x86_64"
-)
+needs_numbers = pytest.mark.skipif(platform.machine() not in MACHINES, reason="no numbers of system calls to refuse")
 
 
 @cache
@@ -109,7 +110,7 @@ def judge_elsewhere(
 
     With `plain_seccomp` the kernel knows no flags of a filter.
     """
-    setup = [refused, plain_seccomp, user, user if group is None else group, wanted]
+    setup = [refused, SECCOMP, plain_seccomp, user, user if group is None else group, wanted]
     packages = [entry for entry in sys.path if entry.endswith("site-packages")]
     done = subprocess.run(
         [python or sys.executable, "-B", "-c", SCRIPT, json.dumps(setup)],
@@ -142,7 +143,7 @@ def skip_unless(tier: Tier) -> None:
         pytest.skip(f"{tier} is not available here: {reason}")
 
 
-@needs_x86
+@needs_numbers
 def test_without_user_namespaces_a_judge_uses_t2() -> None:
     skip_unless(Tier.T2)
     found = judge_elsewhere(UNSHARE)
@@ -150,7 +151,7 @@ def test_without_user_namespaces_a_judge_uses_t2() -> None:
     assert "unshare" in found["reasons"]["T1"]
 
 
-@needs_x86
+@needs_numbers
 def test_a_minimum_is_never_lowered() -> None:
     found = judge_elsewhere(UNSHARE, min_tier="T1")
     assert "tier" not in found
@@ -162,13 +163,13 @@ def test_a_minimum_is_never_lowered() -> None:
 
 
 @needs_root
-@needs_x86
+@needs_numbers
 def test_without_landlock_root_gives_programs_a_user_of_their_own() -> None:
     assert_isolated(judge_elsewhere(UNSHARE, LANDLOCK, python=public_python()), "T2g")
 
 
 @needs_root
-@needs_x86
+@needs_numbers
 def test_a_plain_user_without_namespaces_and_landlock_is_refused() -> None:
     found = judge_elsewhere(UNSHARE, LANDLOCK, user=PLAIN_USER, python=public_python())
     assert "need at least T2g" in found["error"]
@@ -194,27 +195,27 @@ def test_the_group_of_a_plain_user_need_not_have_the_users_number() -> None:
 
 
 @needs_root
-@needs_x86
+@needs_numbers
 def test_a_plain_user_without_namespaces() -> None:
     skip_unless(Tier.T2)
     assert_isolated(judge_elsewhere(UNSHARE, user=PLAIN_USER, python=public_python()), "T2")
 
 
-@needs_x86
+@needs_numbers
 def test_namespaces_without_landlock() -> None:
     skip_unless(Tier.T1)
     assert_isolated(judge_elsewhere(LANDLOCK), "T1")
 
 
 @needs_root
-@needs_x86
+@needs_numbers
 def test_what_gvisor_lacks_is_not_needed() -> None:
     """It has neither Landlock, nor flags of a filter, nor descriptors that tell the end of a process."""
     found = judge_elsewhere(UNSHARE, LANDLOCK, PIDFD_OPEN, plain_seccomp=True, python=public_python())
     assert_isolated(found, "T2g")
 
 
-@needs_x86
+@needs_numbers
 def test_without_seccomp_nothing_is_left_but_to_refuse() -> None:
     found = judge_elsewhere(SECCOMP)
     assert "seccomp" in found["error"]
@@ -298,5 +299,5 @@ def test_numbers_of_system_calls_are_those_of_the_headers(column: int) -> None:
         if len(words) == 3 and words[0] == "#define" and words[1].startswith("__NR") and words[2].isdigit():
             known.setdefault(words[1].removeprefix("__NR3264_").removeprefix("__NR_"), int(words[2]))
     known.setdefault("newfstatat", known.get("fstatat", -1))
-    ours = {name: numbers[column] for name, numbers in {**ALLOWED, **CHECKED, **MISSING}.items()}
+    ours = {name: numbers[column] for name, numbers in {**ALLOWED, **CHECKED, **MISSING, **NUMBERS}.items()}
     assert {name: number for name, number in ours.items() if number is not None and number != known.get(name)} == {}
