@@ -215,7 +215,7 @@ return 2 if not wrong else str(wrong)
 
 
 @on_x86
-def test_the_32_bit_gate_ends_the_process(judge: LocalJudge) -> None:
+def test_the_32_bit_gate_is_closed(judge: LocalJudge) -> None:
     body = """
 import ctypes, mmap
 area = mmap.mmap(-1, 4096, prot=7)
@@ -223,7 +223,8 @@ area.write(bytes.fromhex("b814000000cd80c3"))  # mov eax, 20 (getpid of i386); i
 return ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(area)))()
 """
     found = outcome(judge, body)
-    assert found.verdict is Verdict.CRASHED, found
+    # gVisor has no such gate: it answers an error, or takes the number for that of a 64-bit call and filters it.
+    assert found.verdict is Verdict.CRASHED or int(found.actual or 0) < 0, found
 
 
 def test_limits_cannot_be_raised(judge: LocalJudge) -> None:
