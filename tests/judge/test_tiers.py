@@ -34,8 +34,13 @@ PLAIN_USER = 12345
 OTHER_GROUP = 54321
 SCRIPT = """
 import ctypes, json, os, struct, sys
-refused, seccomp, plain_seccomp, user, group, wanted = json.loads(sys.argv[1])
+refused, seccomp, plain_seccomp, alone, user, group, wanted = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
+if alone:
+    assert libc.unshare(0x10000000) == 0
+    for name, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
 if refused:
     code = [(0x20, 0, 0, 0)]
     if plain_seccomp:  # a second argument other than 0 is invalid
@@ -101,6 +106,7 @@ def public_python() -> str:
 def judge_elsewhere(
     *refused: int,
     plain_seccomp: bool = False,
+    alone: bool = False,
     user: int = 0,
     group: int | None = None,
     python: str | None = None,
@@ -109,9 +115,10 @@ def judge_elsewhere(
 ) -> dict[str, Any]:
     """What a judge finds where system calls are refused, or as another user, whose group has the same number by default.
 
-    With `plain_seccomp` the kernel knows no flags of a filter. `folder` is for temporary files.
+    With `plain_seccomp` the kernel knows no flags of a filter, and `alone` it knows no user but root. `folder` is for
+    temporary files.
     """
-    setup = [refused, SECCOMP, plain_seccomp, user, user if group is None else group, wanted]
+    setup = [refused, SECCOMP, plain_seccomp, alone, user, user if group is None else group, wanted]
     packages = [entry for entry in sys.path if entry.endswith("site-packages")]
     done = subprocess.run(
         [python or sys.executable, "-B", "-c", SCRIPT, json.dumps(setup)],
@@ -172,6 +179,17 @@ def test_a_minimum_is_never_lowered() -> None:
 @needs_numbers
 def test_without_landlock_root_gives_programs_a_user_of_their_own() -> None:
     assert_isolated(judge_elsewhere(UNSHARE, LANDLOCK, python=public_python()), "T2g")
+
+
+@needs_root
+@needs_numbers
+def test_root_of_a_container_with_a_single_user_keeps_its_id() -> None:
+    """As in a rootless container without subordinate ids."""
+    skip_unless(Tier.T1)
+    assert_isolated(judge_elsewhere(alone=True, python=public_python()), "T1")
+    found = judge_elsewhere(UNSHARE, alone=True, python=public_python())
+    assert_isolated(found, "T2")
+    assert "cannot be one here: Invalid argument" in found["reasons"]["T2g"]
 
 
 @needs_root

@@ -80,9 +80,13 @@ class Isolation:
         """Give programs a user id of their own if this process may, and if that user could read the library."""
         hindrance = self._why_no_user()
         if hindrance is None:
-            self.program_id = self.group_id = _free_user_id()
-            os.chown(self.box, self.program_id, self.group_id)
-        elif self.tier == USER:
+            number = _free_user_id()
+            try:
+                os.chown(self.box, number, number)
+                self.program_id = self.group_id = number
+            except OSError as error:  # a rootless container may hold a single user
+                hindrance = f"programs need a user id of their own, and {number} cannot be one here: {error.strerror}"
+        if hindrance is not None and self.tier == USER:
             raise OSError(hindrance)
 
     def _why_no_user(self) -> str | None:
