@@ -177,11 +177,9 @@ def await_end(pid: int, control: socket.socket, kill: bytes) -> None:
     """Return when the child has ended by itself or by a KILL request. It stays unreaped, so its id stays its own."""
     poll = select.poll()
     poll.register(control.fileno(), select.POLLIN)
-    try:
+    pidfd: int | None = None
+    with suppress(OSError):  # gVisor has no such descriptors: then the child is looked after now and then
         pidfd = os.pidfd_open(pid)
-    except OSError:  # gVisor has no such descriptors: then the child is looked after now and then
-        pidfd = None
-    else:
         poll.register(pidfd, select.POLLIN)
     while True:
         ready = [fd for fd, _event in poll.poll(None if pidfd is not None else LOOK_MS)]
