@@ -33,6 +33,14 @@ def numbered(number: int) -> tuple[Task, str]:
 ONE, RIGHT = numbered(1)
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder for temporary files that every user may reach, as programs under a user id of their own must."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
 def unsafe_judge_of_one() -> LocalJudge:
     """One worker whose programs may kill their zygote and write anywhere."""
     return LocalJudge(workers=1, tier="T3", unsafe=True)
@@ -232,17 +240,17 @@ def test_a_zygote_is_replaced_after_many_children(monkeypatch: pytest.MonkeyPatc
     assert [parents.index(parent) for parent in parents] == [0, 0, 0, 3, 3, 3, 6]
 
 
-def test_closing_leaves_no_process_and_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_closing_leaves_no_process_and_no_folder(monkeypatch: pytest.MonkeyPatch, open_folder: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(open_folder))
     processes = processes_of(os.getpid())
     judge = LocalJudge(workers=2)
     list(judge.run_many(numbered(number) for number in range(4)))
     assert processes_of(os.getpid()) > processes
-    assert 1 <= len(list(tmp_path.iterdir())) <= 2
+    assert 1 <= len(list(open_folder.iterdir())) <= 2
     judge.close()
     judge.close()
     assert processes_of(os.getpid()) == processes
-    assert list(tmp_path.iterdir()) == []
+    assert list(open_folder.iterdir()) == []
     with pytest.raises(JudgeError, match="closed"):
         judge.run(ONE, RIGHT)
 
@@ -291,7 +299,7 @@ while not os.path.exists({str(note)!r}) or not open({str(note)!r}).read():
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit()"])
-def test_the_end_of_the_parent_ends_isolated_programs(end: str, tmp_path: Path) -> None:
+def test_the_end_of_the_parent_ends_isolated_programs(end: str, open_folder: Path) -> None:
     script = f"""
 import os, signal, sys, time
 from linewise.judge import LocalJudge
@@ -313,7 +321,7 @@ time.sleep(0.5)
 print(*below(os.getpid()), flush=True)
 {end}
 """
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "TMPDIR": str(open_folder)}
     done = subprocess.run(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=60, check=False, env=environment
     )
@@ -321,7 +329,7 @@ print(*below(os.getpid()), flush=True)
     assert len(processes) >= 2  # zygote and program, and the outer process of a zygote in namespaces
     for process in processes:
         wait_until_gone(int(process))
-    assert list(tmp_path.iterdir()) == []
+    assert list(open_folder.iterdir()) == []
 
 
 def test_settings_are_checked() -> None:

@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewise.judge import LocalJudge
 from linewise.judge.capabilities import Tier, probe
+from linewise.judge.syscalls import MACHINES
 from linewise.types import CallTest, Limits, Outcome, StdinTest, Task, Verdict
 
 LIMITS = Limits(cpu_seconds=0.4, total_cpu_seconds=1.0, memory_mb=256, output_bytes=1 << 16)
@@ -25,7 +27,7 @@ BOUND_SECONDS = 20.0
 F = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="2"),), limits=LIMITS)
 PATIENT_F = replace(F, limits=Limits(cpu_seconds=10, total_cpu_seconds=20))
 """For programs that do nothing wrong: their verdict must not hang on how busy the machine is."""
-on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers and machine code are those of x86_64")
+on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the machine code is that of x86_64")
 
 
 @pytest.fixture(scope="module", params=["T1", "T2", "T2g"])
@@ -138,53 +140,62 @@ def test_a_program_may_end_itself(judge: LocalJudge, end: str) -> None:
 
 # --------------------------------------------------------------------------------------------------------- system calls
 
-CALLS = {
-    "vfork": (58,),
-    "clone": (56, 17),
-    "clone in a user namespace": (56, 0x10000000 | 17),
-    "clone of a thread in a user namespace": (56, 0x10000000 | 0x10D00),
-    "execve": (59, 0, 0, 0),
-    "execveat": (322, -100, 0, 0, 0, 0),
-    "ptrace": (101, 0),
-    "process_vm_readv": (310, 1, 0, 0, 0, 0, 0),
-    "pidfd_open": (434, 1, 0),
-    "memfd_create": (319, b"x", 0),
-    "memfd_secret": (447, 0),
-    "shmget": (29, 0, 1 << 20, 0o1600),
-    "msgget": (68, 0, 0o1600),
-    "semget": (64, 0, 1, 0o1600),
-    "mq_open": (240, b"x", 0o102, 0o600, 0),
-    "unshare": (272, 0x10000000),
-    "setns": (308, 0, 0),
-    "mount": (165, b"tmpfs", b"/tmp", b"tmpfs", 0, 0),
-    "umount": (166, b"/tmp", 2),
-    "fsopen": (430, b"tmpfs", 0),
-    "chroot": (161, b"."),
-    "pivot_root": (155, b".", b"."),
-    "setuid": (105, 0),
-    "setresuid": (117, 0, 0, 0),
-    "setgroups": (116, 0, 0),
-    "capset": (126, 0, 0),
-    "personality": (135, 0x0040000),
-    "io_uring_setup": (425, 1, 0),
-    "bpf": (321, 0, 0, 0),
-    "keyctl": (250, 0, 0),
-    "add_key": (248, b"user", b"x", b"x", 1, -3),
-    "userfaultfd": (323, 1),
-    "perf_event_open": (298, 0, 0, -1, -1, 0),
-    "open_by_handle_at": (304, -100, 0, 0),
-    "seccomp": (317, 1, 0, 0),
-    "socket (vsock)": (41, 40, 1, 0),
-    "x32 getpid": (0x40000000 | 39,),
-    "reboot": (169, 0, 0, 0, 0),
-    "chmod": (90, b"/tmp", 0),
-    "settimeofday": (164, 0, 0),
-    "mknod": (133, b"x", 0o10600, 0),
+CALLS: dict[str, tuple[Any, ...]] = {
+    "vfork": ((58, None),),
+    "clone": ((56, 220), 17),
+    "clone in a user namespace": ((56, 220), 0x10000000 | 17),
+    "clone of a thread in a user namespace": ((56, 220), 0x10000000 | 0x10D00),
+    "execve": ((59, 221), 0, 0, 0),
+    "execveat": ((322, 281), -100, 0, 0, 0, 0),
+    "ptrace": ((101, 117), 0),
+    "process_vm_readv": ((310, 270), 1, 0, 0, 0, 0, 0),
+    "pidfd_open": ((434, 434), 1, 0),
+    "memfd_create": ((319, 279), b"x", 0),
+    "memfd_secret": ((447, 447), 0),
+    "shmget": ((29, 194), 0, 1 << 20, 0o1600),
+    "msgget": ((68, 186), 0, 0o1600),
+    "semget": ((64, 190), 0, 1, 0o1600),
+    "mq_open": ((240, 180), b"x", 0o102, 0o600, 0),
+    "unshare": ((272, 97), 0x10000000),
+    "setns": ((308, 268), 0, 0),
+    "mount": ((165, 40), b"tmpfs", b"/tmp", b"tmpfs", 0, 0),
+    "umount": ((166, 39), b"/tmp", 2),
+    "fsopen": ((430, 430), b"tmpfs", 0),
+    "chroot": ((161, 51), b"."),
+    "pivot_root": ((155, 41), b".", b"."),
+    "setuid": ((105, 146), 0),
+    "setresuid": ((117, 147), 0, 0, 0),
+    "setgroups": ((116, 159), 0, 0),
+    "capset": ((126, 91), 0, 0),
+    "personality": ((135, 92), 0x0040000),
+    "io_uring_setup": ((425, 425), 1, 0),
+    "bpf": ((321, 280), 0, 0, 0),
+    "keyctl": ((250, 219), 0, 0),
+    "add_key": ((248, 217), b"user", b"x", b"x", 1, -3),
+    "userfaultfd": ((323, 282), 1),
+    "perf_event_open": ((298, 241), 0, 0, -1, -1, 0),
+    "open_by_handle_at": ((304, 265), -100, 0, 0),
+    "seccomp": ((317, 277), 1, 0, 0),
+    "socket (vsock)": ((41, 198), 40, 1, 0),
+    "x32 getpid": ((0x40000000 | 39, None),),
+    "reboot": ((169, 142), 0, 0, 0, 0),
+    "chmod": ((90, None), b"/tmp", 0),
+    "fchmodat": ((268, 53), -100, b"/tmp", 0),
+    "settimeofday": ((164, 170), 0, 0),
+    "mknod": ((133, None), b"x", 0o10600, 0),
+    "mknodat": ((259, 33), -100, b"x", 0o10600, 0),
 }
+"""Numbers on x86_64 and aarch64 (None where there is no such call), and arguments."""
 
 
-@on_x86
+@pytest.mark.skipif(platform.machine() not in MACHINES, reason="no numbers of system calls to try")
 def test_dangerous_system_calls_are_refused(judge: LocalJudge) -> None:
+    column = MACHINES[platform.machine()].column
+    calls = {
+        name: (numbers[column], *arguments)
+        for name, (numbers, *arguments) in CALLS.items()
+        if numbers[column] is not None
+    }
     body = f"""
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
@@ -192,9 +203,9 @@ def call(number, *arguments):
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     result = libc.syscall(ctypes.c_long(number), *words)
     return ctypes.get_errno() if result < 0 else None
-calls = {CALLS!r}
+calls = {calls!r}
 answers = {{name: call(*arguments) for name, arguments in calls.items()}}
-assert call(39) is None  # getpid: the way of calling works
+assert call({(39, 172)[column]}) is None  # getpid: the way of calling works
 assert call(435, 0, 0) == 38  # clone3 answers ENOSYS, so that libc falls back to clone
 wrong = {{name: answer for name, answer in answers.items() if answer != 1}}
 return 2 if not wrong else str(wrong)
@@ -204,7 +215,7 @@ return 2 if not wrong else str(wrong)
 
 
 @on_x86
-def test_the_32_bit_gate_ends_the_process(judge: LocalJudge) -> None:
+def test_the_32_bit_gate_is_closed(judge: LocalJudge) -> None:
     body = """
 import ctypes, mmap
 area = mmap.mmap(-1, 4096, prot=7)
@@ -212,7 +223,8 @@ area.write(bytes.fromhex("b814000000cd80c3"))  # mov eax, 20 (getpid of i386); i
 return ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(area)))()
 """
     found = outcome(judge, body)
-    assert found.verdict is Verdict.CRASHED, found
+    # gVisor has no such gate: it answers an error, or takes the number for that of a 64-bit call and filters it.
+    assert found.verdict is Verdict.CRASHED or int(found.actual or 0) < 0, found
 
 
 def test_limits_cannot_be_raised(judge: LocalJudge) -> None:
@@ -239,6 +251,8 @@ def test_files_of_the_user_and_proc_cannot_be_read(judge: LocalJudge, path: str,
         secret.chmod(0o600)
         if path == "/proc/self/maps":
             pytest.skip("T2g has no means against it")
+        if path.endswith("/environ") and Path("/proc/self/environ").stat().st_mode & 0o004:
+            pytest.skip("this kernel lets every user read every environment, as gVisor does")
     path = path.replace("PARENT", str(os.getpid())).replace("SECRET", str(secret))
     assert_refused(outcome(judge, f"return open({path!r}, 'rb').read()"))
     assert_refused(outcome(judge, f"os.symlink({path!r}, 'link'); return open('link', 'rb').read()"))

@@ -4,11 +4,13 @@ Machines that lack a mechanism are imitated in a process of its own: a filter re
 default profile does with unshare), or root becomes a plain user.
 """
 
+import errno
 import json
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,32 +21,43 @@ import pytest
 from linewise.errors import JudgeError, UserError
 from linewise.judge import LocalJudge
 from linewise.judge.capabilities import Capabilities, Tier, choose_tier, parse_tier, probe
-from linewise.judge.syscalls import ALLOWED, CHECKED, MISSING
+from linewise.judge.kernel import NUMBERS
+from linewise.judge.syscalls import ALLOWED, CHECKED, MACHINES, MISSING
 from linewise.rollout.records import report_from_record, report_to_record
 from linewise.types import Outcome, Report, Verdict
 
 SOURCE = Path(__file__).parents[2] / "src"
-UNSHARE, LANDLOCK, SECCOMP = 272, 444, 317
+COLUMN = MACHINES[platform.machine()].column if platform.machine() in MACHINES else 0
+UNSHARE, LANDLOCK, SECCOMP = (NUMBERS[name][COLUMN] for name in ("unshare", "landlock_create_ruleset", "seccomp"))
+PIDFD_OPEN = 434
 PLAIN_USER = 12345
+OTHER_GROUP = 54321
 SCRIPT = """
 import ctypes, json, os, struct, sys
-refused, user, wanted = json.loads(sys.argv[1])
+refused, seccomp, plain_seccomp, alone, user, group, wanted = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
+if alone:
+    assert libc.unshare(0x10000000) == 0
+    for name, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
 if refused:
     code = [(0x20, 0, 0, 0)]
+    if plain_seccomp:  # a second argument other than 0 is invalid
+        code += [(0x15, 0, 4, seccomp), (0x20, 0, 0, 24), (0x15, 1, 0, 0), (6, 0, 0, 0x50016), (0x20, 0, 0, 0)]
     code += [(0x15, len(refused) - place, 0, number) for place, number in enumerate(refused)]
     code += [(6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x50001)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
     assert libc.prctl(38, 1, 0, 0, 0) == 0
-    assert libc.syscall(317, 1, 0, struct.pack("@HP", len(code), ctypes.addressof(lines))) == 0
+    assert libc.syscall(seccomp, 1, 0, struct.pack("@HP", len(code), ctypes.addressof(lines))) == 0
 if user:
     os.setgroups([])
-    os.setresgid(user, user, user)
+    os.setresgid(group, group, group)
     os.setresuid(user, user, user)
 from linewise.errors import JudgeError
 from linewise.judge import LocalJudge
 from linewise.judge.capabilities import probe
-from linewise.types import CallTest, Task
+from linewise.types import CallTest, Limits, Task
 attacks = {
     "right": "return 2",
     "fork": "return os.fork()",
@@ -54,6 +67,7 @@ attacks = {
     "write": "return open('/usr/linewise-test', 'w')",
     "library": "import sqlite3; sqlite3.connect('x').close(); return 2",
     "setuid": "return os.setuid(0) if os.getuid() else os.setuid(1)",
+    "loop": "[0 for _ in iter(int, 1)]",
 }
 found = {"reasons": probe().reasons}
 try:
@@ -61,7 +75,8 @@ try:
         found["tier"] = judge.tier
         for name, attack in attacks.items():
             program = f"import os\\nPARENT = {os.getpid()}\\ndef f(): {attack}\\n"
-            task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="2"),))
+            limits = Limits(cpu_seconds=0.1) if name == "loop" else Limits()
+            task = Task(id="t", prompt="", tests=(CallTest(call="f()", expected="2"),), limits=limits)
             outcome = judge.run(task, program).outcomes[0]
             found[name] = outcome.exception or outcome.verdict
 except JudgeError as error:
@@ -69,10 +84,18 @@ except JudgeError as error:
 print(json.dumps(found))
 """
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-needs_x86 = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="the numbers of refused calls are those of x86_64"
-)
+
+def can_become_others() -> bool:
+    """Whether this is root that can be another user: a container may withhold the capabilities, or hold one user only."""
+    try:
+        subprocess.run(["true"], user=PLAIN_USER, group=OTHER_GROUP, extra_groups=[], check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return os.getuid() == 0
+
+
+needs_root = pytest.mark.skipif(not can_become_others(), reason="only root can become another user")
+needs_numbers = pytest.mark.skipif(platform.machine() not in MACHINES, reason="no numbers of system calls to refuse")
 
 
 @cache
@@ -90,16 +113,34 @@ def public_python() -> str:
     pytest.skip(f"no {version} that every user may run")
 
 
-def judge_elsewhere(*refused: int, user: int = 0, python: str | None = None, **wanted: Any) -> dict[str, Any]:
-    """What a judge finds where system calls are refused, or as another user."""
+def judge_elsewhere(
+    *refused: int,
+    plain_seccomp: bool = False,
+    alone: bool = False,
+    user: int = 0,
+    group: int | None = None,
+    python: str | None = None,
+    folder: Path = Path("/tmp"),
+    **wanted: Any,
+) -> dict[str, Any]:
+    """What a judge finds where system calls are refused, or as another user, whose group has the same number by default.
+
+    With `plain_seccomp` the kernel knows no flags of a filter, and `alone` it knows no user but root. `folder` is for
+    temporary files.
+    """
+    setup = [refused, SECCOMP, plain_seccomp, alone, user, user if group is None else group, wanted]
     packages = [entry for entry in sys.path if entry.endswith("site-packages")]
     done = subprocess.run(
-        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps([refused, user, wanted])],
+        [python or sys.executable, "-B", "-c", SCRIPT, json.dumps(setup)],
         capture_output=True,
         text=True,
         timeout=120,
         cwd="/",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(SOURCE), *packages])},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(SOURCE), *packages]),
+            "TMPDIR": str(folder),
+        },
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -114,7 +155,9 @@ def assert_isolated(found: dict[str, Any], tier: str) -> None:
         "FileNotFoundError",
         "OSError",
     }, found
-    assert found["environ"] in ("PermissionError", "FileNotFoundError")
+    everyone_may_read = tier == "T2g" and Path("/proc/self/environ").stat().st_mode & 0o004  # on gVisor
+    assert found["environ"] in ("PermissionError", "FileNotFoundError") or everyone_may_read
+    assert found["loop"] == "timeout"
 
 
 def skip_unless(tier: Tier) -> None:
@@ -123,7 +166,7 @@ def skip_unless(tier: Tier) -> None:
         pytest.skip(f"{tier} is not available here: {reason}")
 
 
-@needs_x86
+@needs_numbers
 def test_without_user_namespaces_a_judge_uses_t2() -> None:
     skip_unless(Tier.T2)
     found = judge_elsewhere(UNSHARE)
@@ -131,7 +174,7 @@ def test_without_user_namespaces_a_judge_uses_t2() -> None:
     assert "unshare" in found["reasons"]["T1"]
 
 
-@needs_x86
+@needs_numbers
 def test_a_minimum_is_never_lowered() -> None:
     found = judge_elsewhere(UNSHARE, min_tier="T1")
     assert "tier" not in found
@@ -143,13 +186,32 @@ def test_a_minimum_is_never_lowered() -> None:
 
 
 @needs_root
-@needs_x86
+@needs_numbers
 def test_without_landlock_root_gives_programs_a_user_of_their_own() -> None:
     assert_isolated(judge_elsewhere(UNSHARE, LANDLOCK, python=public_python()), "T2g")
 
 
 @needs_root
-@needs_x86
+@needs_numbers
+def test_root_of_a_container_with_a_single_user_keeps_its_id() -> None:
+    """As in a rootless container without subordinate ids."""
+    skip_unless(Tier.T1)
+    assert_isolated(judge_elsewhere(alone=True, python=public_python()), "T1")
+    found = judge_elsewhere(UNSHARE, alone=True, python=public_python())
+    assert_isolated(found, "T2")
+    assert "cannot be one here: Invalid argument" in found["reasons"]["T2g"]
+
+
+@needs_root
+@needs_numbers
+def test_a_folder_that_others_cannot_reach_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    found = judge_elsewhere(UNSHARE, LANDLOCK, python=public_python(), folder=tmp_path)
+    assert f"cannot reach {tmp_path}" in found["error"]
+
+
+@needs_root
+@needs_numbers
 def test_a_plain_user_without_namespaces_and_landlock_is_refused() -> None:
     found = judge_elsewhere(UNSHARE, LANDLOCK, user=PLAIN_USER, python=public_python())
     assert "need at least T2g" in found["error"]
@@ -168,19 +230,34 @@ def test_a_plain_user_with_namespaces() -> None:
 
 
 @needs_root
-@needs_x86
+def test_the_group_of_a_plain_user_need_not_have_the_users_number() -> None:
+    skip_unless(Tier.T1)  # `docker run --user 1000` leaves the group 0
+    for group in (0, OTHER_GROUP):
+        assert_isolated(judge_elsewhere(user=PLAIN_USER, group=group, python=public_python()), "T1")
+
+
+@needs_root
+@needs_numbers
 def test_a_plain_user_without_namespaces() -> None:
     skip_unless(Tier.T2)
     assert_isolated(judge_elsewhere(UNSHARE, user=PLAIN_USER, python=public_python()), "T2")
 
 
-@needs_x86
+@needs_numbers
 def test_namespaces_without_landlock() -> None:
     skip_unless(Tier.T1)
     assert_isolated(judge_elsewhere(LANDLOCK), "T1")
 
 
-@needs_x86
+@needs_root
+@needs_numbers
+def test_what_gvisor_lacks_is_not_needed() -> None:
+    """It has neither Landlock, nor flags of a filter, nor descriptors that tell the end of a process."""
+    found = judge_elsewhere(UNSHARE, LANDLOCK, PIDFD_OPEN, plain_seccomp=True, python=public_python())
+    assert_isolated(found, "T2g")
+
+
+@needs_numbers
 def test_without_seccomp_nothing_is_left_but_to_refuse() -> None:
     found = judge_elsewhere(SECCOMP)
     assert "seccomp" in found["error"]
@@ -225,6 +302,16 @@ def test_the_environment_may_say_unsafe(monkeypatch: pytest.MonkeyPatch) -> None
         LocalJudge(workers=1, unsafe=False)
 
 
+def test_without_a_folder_to_write_in_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_usable() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none_usable)  # as in `docker run --read-only`
+    for tier in (None, "T3"):
+        with pytest.raises(JudgeError, match=r"found in \['/tmp'\]. Remedy: set TMPDIR"):
+            LocalJudge(workers=1, tier=tier, unsafe=True)
+
+
 def test_an_unknown_tier_is_named() -> None:
     with pytest.raises(UserError, match="no tier 'T9'; choose one of T1, T2, T2g, T3"):
         parse_tier("T9")
@@ -254,5 +341,5 @@ def test_numbers_of_system_calls_are_those_of_the_headers(column: int) -> None:
         if len(words) == 3 and words[0] == "#define" and words[1].startswith("__NR") and words[2].isdigit():
             known.setdefault(words[1].removeprefix("__NR3264_").removeprefix("__NR_"), int(words[2]))
     known.setdefault("newfstatat", known.get("fstatat", -1))
-    ours = {name: numbers[column] for name, numbers in {**ALLOWED, **CHECKED, **MISSING}.items()}
+    ours = {name: numbers[column] for name, numbers in {**ALLOWED, **CHECKED, **MISSING, **NUMBERS}.items()}
     assert {name: number for name, number in ours.items() if number is not None and number != known.get(name)} == {}

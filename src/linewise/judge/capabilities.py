@@ -95,6 +95,7 @@ def choose_tier(minimum: Tier, exactly: Tier | None, unsafe: bool) -> tuple[Tier
         exactly: the only tier to accept, whatever the minimum.
         unsafe: whether T3 may be used.
     """
+    temporary_folder()
     if exactly is Tier.T3:
         if not unsafe:
             raise JudgeError(f"tier T3 was asked for: {Tier.T3.meaning}. {UNSAFE_ADVICE}")
@@ -110,6 +111,17 @@ def choose_tier(minimum: Tier, exactly: Tier | None, unsafe: bool) -> tuple[Tier
     return exactly, found.libraries
 
 
+def temporary_folder() -> str:
+    """The folder in which programs get their boxes. Raises `JudgeError` where there is none that can be written in."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise JudgeError(
+            f"programs need a folder to work in, and this machine has none: {error.strerror}. Remedy: set TMPDIR to a "
+            "folder that can be written in, such as /dev/shm; or docker run --tmpfs /tmp."
+        ) from error
+
+
 @cache
 def probe() -> Capabilities:
     """Try all tiers once in a throwaway process, in about 0.2 s; later calls answer at once. Raises `JudgeError`."""
@@ -122,7 +134,7 @@ def probe() -> Capabilities:
             timeout=PROBE_SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
-            cwd=tempfile.gettempdir(),
+            cwd=temporary_folder(),
             env=ENVIRONMENT,
             start_new_session=True,
         )

@@ -62,8 +62,9 @@ class Isolation:
         if self.tier == NOTHING:
             return
         if self.tier == NAMESPACES:
-            owner = os.getuid() if self.program_id is None else self.program_id
-            namespaces.seal(self.kernel, self.box, owner, self.libraries)
+            user = os.getuid() if self.program_id is None else self.program_id
+            group = os.getgid() if self.group_id is None else self.group_id
+            namespaces.seal(self.kernel, self.box, user, group, self.libraries)
             self.box = namespaces.BOX
         else:
             self._choose_user()
@@ -77,16 +78,27 @@ class Isolation:
 
     def _choose_user(self) -> None:
         """Give programs a user id of their own if this process may, and if that user could read the library."""
-        public = readable.library_is_public() and all(map(readable.open_to_others, readable.library_folders()))
-        if _may_change_user() and public and readable.open_to_others(self.box):
-            self.program_id = self.group_id = _free_user_id()
-            os.chown(self.box, self.program_id, self.group_id)
-        elif self.tier == USER:
-            raise OSError(
-                "programs need a user id of their own, and this process may not give them one"
-                if not _may_change_user()
-                else f"other users cannot read {', '.join(map(str, readable.library_folders()))}"
-            )
+        hindrance = self._why_no_user()
+        if hindrance is None:
+            number = _free_user_id()
+            try:
+                os.chown(self.box, number, number)
+                self.program_id = self.group_id = number
+            except OSError as error:  # a rootless container may hold a single user
+                hindrance = f"programs need a user id of their own, and {number} cannot be one here: {error.strerror}"
+        if hindrance is not None and self.tier == USER:
+            raise OSError(hindrance)
+
+    def _why_no_user(self) -> str | None:
+        """What keeps programs from having a user id of their own, if anything."""
+        if not _may_change_user():
+            return "programs need a user id of their own, and this process may not give them one"
+        folders = readable.library_folders()
+        if not readable.library_is_public() or not all(map(readable.open_to_others, folders)):
+            return f"other users cannot read {', '.join(map(str, folders))}"
+        if not readable.open_to_others(self.box):
+            return f"other users cannot reach {self.box.parent}, where temporary files go; point TMPDIR elsewhere"
+        return None
 
     def _prepare_landlock(self) -> None:
         try:

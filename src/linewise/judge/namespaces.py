@@ -78,8 +78,10 @@ def _start_mapper(program_id: int, own_user: int, own_group: int) -> tuple[int, 
         os._exit(status)
 
 
-def seal(kernel: Kernel, folder: Path, owner: int, libraries: Iterable[Path]) -> None:
-    """Make a new file system in `folder` and change to its box, which belongs to the user id `owner`. Raises OSError.
+def seal(kernel: Kernel, folder: Path, user: int, group: int, libraries: Iterable[Path]) -> None:
+    """Make a new file system in `folder` and change to its box, which belongs to `user` and `group`. Raises OSError.
+
+    Both ids must be known in this user namespace, or the kernel refuses the box.
 
     The folders of `libraries` are visible in it besides the standard library.
     """
@@ -96,7 +98,7 @@ def seal(kernel: Kernel, folder: Path, owner: int, libraries: Iterable[Path]) ->
     _link_like_outside(folder)
     box = _below(folder, BOX)
     box.mkdir()
-    options = f"mode=0700,uid={owner},gid={owner},size={BOX_BYTES},nr_inodes={BOX_FILES}"
+    options = f"mode=0700,uid={user},gid={group},size={BOX_BYTES},nr_inodes={BOX_FILES}"
     _mount(kernel, "tmpfs", box, NO_SUID | NO_DEVICES | NO_EXEC, options)
     _set_flags(kernel, folder, READ_ONLY | NO_SUID | NO_DEVICES, recursive=False)
     os.chdir(folder)

@@ -58,8 +58,8 @@ class Filter:
         words = self._words
         for index in self._own_id_at:
             words[2 * index + 1] = own_id
-        if self._load() < 0:
-            self._kernel.call("seccomp", SET_MODE_FILTER, SPEC_ALLOW, self._program)  # it says why
+        if self._load() < 0:  # gVisor does not know the flag
+            self._kernel.call("seccomp", SET_MODE_FILTER, 0, self._program)
 
 
 def assemble(machine: Machine) -> tuple[list[Instruction], list[int]]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 EXTRA_PROCESSES = 64
 """How many processes and threads a program may add to those that its user already runs (no limit for root)."""
+LOOK_MS = 2
+"""How often to look whether a child has ended, where the kernel does not tell."""
 PRELOADED = """
     abc bisect cmath collections contextlib copy dataclasses datetime decimal enum fractions functools heapq itertools
     json math operator random re statistics string threading time typing
@@ -173,21 +175,26 @@ def report_start(control: socket.socket, packet: bytes, named: int | None) -> No
 
 def await_end(pid: int, control: socket.socket, kill: bytes) -> None:
     """Return when the child has ended by itself or by a KILL request. It stays unreaped, so its id stays its own."""
-    pidfd = os.pidfd_open(pid)
     poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
     poll.register(control.fileno(), select.POLLIN)
+    pidfd: int | None = None
+    with suppress(OSError):  # gVisor has no such descriptors: then the child is looked after now and then
+        pidfd = os.pidfd_open(pid)
+        poll.register(pidfd, select.POLLIN)
     while True:
-        ready = [fd for fd, _event in poll.poll()]
-        if pidfd in ready:
+        ready = [fd for fd, _event in poll.poll(None if pidfd is not None else LOOK_MS)]
+        if pidfd in ready or (pidfd is None and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)):
             break
+        if not ready:
+            continue
         request = control.recv(16)
         if not request:
             sys.exit()
         if request == kill:
             kill_group(pid)
             os.kill(pid, signal.SIGKILL)  # it may not lead its own group yet
-    os.close(pidfd)
+    if pidfd is not None:
+        os.close(pidfd)
 
 
 def kill_group(pid: int) -> None:
