@@ -61,7 +61,7 @@ def pass_rates(runs: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 def programs(run: Path) -> int:
     """Programs sampled in training, auxiliary ones included."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return int(sum(row["rollout/programs"] + row["auxiliary/programs"] for row in rows))
+    return int(sum(row["rollout/programs"] + row.get("auxiliary/programs", 0) for row in rows))
 
 
 def prm_figures(folder: Path) -> str:
