@@ -65,9 +65,9 @@ def programs(run: Path) -> int:
 
 
 def prm_figures(folder: Path) -> str:
-    """Held-out figures of a process reward model; what the held-out programs are too few for is left out."""
+    """Held-out figures of a process reward model, but for those that are missing: too few programs, or an older training."""
     metrics = json.loads((folder / "held_out.json").read_text())["metrics"]
-    return ", ".join(f"{name} {metrics[name]:.2f}" for name in PRM_FIGURES if metrics[name] is not None)
+    return ", ".join(f"{name} {metrics[name]:.2f}" for name in PRM_FIGURES if metrics.get(name) is not None)
 
 
 if __name__ == "__main__":
