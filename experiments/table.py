@@ -59,9 +59,8 @@ def pass_rates(runs: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def programs(run: Path) -> int:
-    """Programs sampled in training, auxiliary ones included."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return int(sum(row["rollout/programs"] + row["auxiliary/programs"] for row in rows))
+    """Programs sampled in training, those that no update sees included."""
+    return round(json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["budget/programs"])
 
 
 def prm_figures(folder: Path) -> str:
