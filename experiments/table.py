@@ -59,15 +59,14 @@ def pass_rates(runs: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def programs(run: Path) -> int:
-    """Programs sampled in training, auxiliary ones included."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return int(sum(row["rollout/programs"] + row.get("auxiliary/programs", 0) for row in rows))
+    """Programs sampled in training, those that no update sees included."""
+    return round(json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["budget/programs"])
 
 
 def prm_figures(folder: Path) -> str:
-    """Held-out figures of a process reward model; what the held-out programs are too few for is left out."""
+    """Held-out figures of a process reward model, but for those that are missing: too few programs, or an older training."""
     metrics = json.loads((folder / "held_out.json").read_text())["metrics"]
-    return ", ".join(f"{name} {metrics[name]:.2f}" for name in PRM_FIGURES if metrics[name] is not None)
+    return ", ".join(f"{name} {metrics[name]:.2f}" for name in PRM_FIGURES if metrics.get(name) is not None)
 
 
 if __name__ == "__main__":

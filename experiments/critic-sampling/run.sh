@@ -5,7 +5,7 @@ set -euo pipefail
 out=${OUT:-runs/critic-sampling}
 for seed in ${SEEDS:-0 1 2}; do
   run=$out/seed-$seed
-  if [[ ! -e $run/held_out.json ]]; then
+  if [[ ! -e $run/finished.json ]]; then
     rm -rf "$run"
     linewise coderl critic --policy arena --tasks arena@train --limit "${TASKS:-200}" --num-samples 10 --max-new-tokens 96 \
       --prompts.style completion --learning-rate 3e-4 --epochs 4 --precision no --seed "$seed" --out "$run"

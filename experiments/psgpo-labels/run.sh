@@ -12,8 +12,11 @@ mkdir -p "$out"
 linewise prm label --policy arena --tasks arena@train --limit "${LABEL_TASKS:-300}" --num-samples 4 --completions 8 --first-chunk 4 \
   --audits 0 --max-new-tokens 96 --prompts.style completion --selection full --out "$out/labels.jsonl"
 # Correct programs too: without them the model would call every line of a finished program a fault.
-[[ -e $out/prm/report.html ]] || linewise prm train --labels "$out/labels.jsonl" --kinds revised correct --policy arena \
-  --learning-rate 3e-4 --epochs 8 --held-out-share 0.2 --precision no --out "$out/prm"
+if [[ ! -e $out/prm/finished.json ]]; then
+  rm -rf "$out/prm"
+  linewise prm train --labels "$out/labels.jsonl" --kinds revised correct --policy arena --learning-rate 3e-4 --epochs 8 \
+    --held-out-share 0.2 --precision no --out "$out/prm"
+fi
 declare -A arms=(
   [ppo]="ppo"
   [value]="ppo --critic.init $out/prm/prm --critic.rescale"

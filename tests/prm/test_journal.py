@@ -96,6 +96,19 @@ def test_a_file_of_other_settings_is_not_touched(tmp_path: Path) -> None:
     assert out.read_bytes() == before
 
 
+def test_settings_under_which_nothing_was_done_bind_nobody(tmp_path: Path) -> None:
+    out = tmp_path / "labels.jsonl"
+    with Journal(out, SETTINGS):
+        pass
+    other = {**SETTINGS, "seed": 1}
+    with Journal(out, other) as journal:
+        journal.step("first", lambda: 1)
+    with pytest.raises(UserError, match="begun with seed = 1 and now it is 0"):
+        Journal(out, SETTINGS)
+    with Journal(out, other) as journal:
+        assert journal.step("first", lambda: pytest.fail("computed twice")) == 1
+
+
 def test_what_cannot_be_gone_on_from(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.jsonl"
     foreign.write_text("{}\n")

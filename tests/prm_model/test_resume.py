@@ -140,19 +140,20 @@ def test_killed_anywhere_it_ends_the_same(
     same(tmp_path / "killed", whole)
 
 
-@pytest.mark.parametrize("step", [2, 7, 9])
 def test_adapters_dropout_and_early_stop_go_on_too(
-    step: int, options: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = options(lora=LoraOptions(rank=4, dropout=0.2), learning_rate=0.008, patience=3)
     whole = train_prm(settings, tmp_path / "whole")
     assert whole.num_steps == whole.best_step + 6 == 10, "stopped by three measurements in vain"
-    with monkeypatch.context() as patch:
-        kill_at_call(patch, PrmTrainer, "gradients", step, error=KilledError)
-        with pytest.raises(KilledError):
-            train_prm(settings, tmp_path / "killed")
-    train_prm(settings, tmp_path / "killed", resume=True)
-    same(tmp_path / "killed", tmp_path / "whole")
+    for step in (2, 7, 9):
+        killed = tmp_path / f"killed-{step}"
+        with monkeypatch.context() as patch:
+            kill_at_call(patch, PrmTrainer, "gradients", step, error=KilledError)
+            with pytest.raises(KilledError):
+                train_prm(settings, killed)
+        train_prm(settings, killed, resume=True)
+        same(killed, tmp_path / "whole")
 
 
 def test_killed_twice(options: Start, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +223,7 @@ def test_what_cannot_be_resumed_says_why(
         prm_train.main([*command, "--out", str(out)])
     with pytest.raises(UserError, match="one of them, not both"):
         prm_train.main(["--out", str(out), "--resume", str(out)])
-    with pytest.raises(UserError, match="give --out FOLDER for a new training, or --resume"):
+    with pytest.raises(UserError, match="give --out FOLDER for a new run, or --resume"):
         prm_train.main(command)
     with pytest.raises(RunError, match=r"has epochs = 2, not 3.*Drop the override"):
         prm_train.main(["--epochs", "3", f"--resume={out}"])

@@ -8,7 +8,7 @@ import torch
 
 from linewise.cli import coderl, coderl_critic
 from linewise.cli import eval as cli_eval
-from linewise.errors import RunError, UserError
+from linewise.errors import PolicyError, RunError, UserError
 from linewise.policy.classifier import save_classifier
 from linewise.prm.journal import Journal
 from linewise.tasks.jsonl import dump_jsonl
@@ -133,6 +133,21 @@ def test_a_critic_killed_while_sampling_and_while_training_is_the_same_critic(
     assert "is finished: nothing is left to do" in said
     assert "AUC passed against not" in said
     assert not (out / "programs.jsonl").exists()
+
+
+def test_what_failed_before_the_first_program_can_be_set_right(tasks: str, tmp_path: Path) -> None:
+    out, missing = ["--out", str(tmp_path / "run")], str(tmp_path / "missing.jsonl")
+    with pytest.raises(UserError, match="cannot read"):
+        coderl_critic.main([*TRAIN, "--programs", missing, *out])
+    with pytest.raises(PolicyError):
+        coderl_critic.main([*TRAIN, "--policy", str(tmp_path / "missing"), "--tasks", tasks, *out])
+    with pytest.raises(RunError, match="at least two tasks are needed"):
+        coderl_critic.main(
+            [*TRAIN, "--held-out-share", "0.4", "--workers", "1", "--tasks", tasks, "--limit", "1", *out]
+        )
+    assert len(read_judged(tmp_path / "run" / "programs.jsonl")) == 3, "what was sampled is there, and binds"
+    with pytest.raises(RunError, match="has limit = 1, not None"):
+        coderl_critic.main([*TRAIN, "--held-out-share", "0.4", "--tasks", tasks, *out])
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ from linewise.values.programs import JudgedProgram, judged_to_record, read_judge
 
 SETTINGS = "settings.json"
 """What the command was started with, from before the sampling on."""
+PROGRAMS = "programs.jsonl"
+"""The judged programs."""
 FREE_TO_CHANGE = ("workers",)
 """Settings that may differ on resuming: they change no number."""
 TASKS_AT_ONCE = 16
@@ -153,9 +155,11 @@ def flat(settings: CriticArguments) -> dict[str, Any]:
 def remember(settings: CriticArguments, out: Path) -> None:
     """Put the settings into the folder, from which --resume takes them.
 
-    Raises RunError where the folder remembers others, which its programs go by, StorageError where it cannot be written.
+    Raises RunError where the folder holds programs or a critic of others, StorageError where it cannot be written.
     """
-    if (out / SETTINGS).exists():
+    programs, config = out / PROGRAMS, RunFolder(path=out).config
+    is_begun = config.exists() or (programs.exists() and programs.stat().st_size > 0)
+    if is_begun and (out / SETTINGS).exists():
         check_same(out, flat(saved_settings(out)), flat(settings), free=FREE_TO_CHANGE)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -185,7 +189,7 @@ def check(settings: CriticArguments, out: Path) -> None:
     if RunFolder(path=out).config.exists():
         raise UserError(
             f"{out} holds a critic already: go on with it with --resume {out}, or give another --out; --programs "
-            f"{settings.programs or out / 'programs.jsonl'} trains anew from the same programs."
+            f"{settings.programs or out / PROGRAMS} trains anew from the same programs."
         )
     RunFolder(path=out).check_free()
 
@@ -197,7 +201,7 @@ def sampled_programs(settings: CriticArguments, out: Path) -> list[JudgedProgram
         settings.limit,
         settings.options.seed,
     )
-    file = out / "programs.jsonl"
+    file = out / PROGRAMS
     with Journal(file, fingerprint(settings)) as journal:
         done = len(journal.blocks) * TASKS_AT_ONCE
         if done < len(tasks):

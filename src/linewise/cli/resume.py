@@ -18,8 +18,8 @@ def folder_to_resume(arguments: Sequence[str]) -> Path | None:
 def chosen_folder(out: Path | None, resume: Path | None) -> Path:
     """The one that was given. Raises UserError unless it is exactly one of them."""
     if out is not None and resume is not None:
-        raise UserError("--out starts a new training and --resume continues one: give one of them, not both.")
+        raise UserError("--out starts a new run and --resume continues one: give one of them, not both.")
     folder = out or resume
     if folder is None:
-        raise UserError("give --out FOLDER for a new training, or --resume FOLDER to continue one.")
+        raise UserError("give --out FOLDER for a new run, or --resume FOLDER to continue one.")
     return folder

@@ -12,6 +12,7 @@ from rich.console import Console
 from linewise.cli import train_psgpo
 from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
+from linewise.cli.resume import chosen_folder
 from linewise.errors import UserError, did_you_mean
 from linewise.evaluation.evaluate import paired_difference
 from linewise.evaluation.report import write_report
@@ -51,11 +52,7 @@ def main(arguments: list[str]) -> int:
     if parsed.resume is not None:
         # The settings of the run take the place of the recipe's defaults; only what is typed anew overrides them.
         parsed = parse_arguments(name, rest, saved_recipe(parsed.resume, kind_of(RECIPES[name])))
-    if parsed.out is None and parsed.resume is None:
-        raise UserError("give --out FOLDER for a new run, or --resume FOLDER to continue one.")
-    if parsed.out is not None and parsed.resume is not None:
-        raise UserError("--out starts a new run and --resume continues one: give one of them, not both.")
-    return run(parsed)
+    return run(parsed, chosen_folder(parsed.out, parsed.resume))
 
 
 def usage() -> str:
@@ -103,8 +100,8 @@ def saved_recipe(folder: Path, kind: Any) -> AnyRecipe:
     return recipe_from_record(RunFolder(path=folder).read_config(), kind)
 
 
-def run(arguments: TrainArguments[Any]) -> int:
-    """Train, write the report and print what came out."""
+def run(arguments: TrainArguments[Any], folder: Path) -> int:
+    """Train in the folder, write the report and print what came out."""
     # Imported here, so that --help and errors in settings need no torch.
     from accelerate import PartialState
 
@@ -112,8 +109,6 @@ def run(arguments: TrainArguments[Any]) -> int:
 
     quiet_libraries()
     console = Console()
-    folder = arguments.resume or arguments.out
-    assert folder is not None
     ensure_policy(arguments.recipe.policy)
     result = train(arguments.recipe, folder, resume=arguments.resume is not None, console=console)
     if not PartialState().is_main_process:

@@ -12,7 +12,8 @@ from rich.console import Console
 from linewise.cli import prm_label
 from linewise.cli.pretrain import ensure_policy
 from linewise.cli.quiet import quiet_libraries
-from linewise.errors import RunError, UserError
+from linewise.cli.resume import chosen_folder
+from linewise.errors import RunError
 from linewise.evaluation.evaluate import Evaluation, paired_difference
 from linewise.evaluation.report import write_report
 from linewise.evaluation.report.prm import write_prm_report
@@ -41,15 +42,11 @@ class PsgpoArguments:
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0; Ctrl-C gives 130, and `--resume` goes on where it was."""
     parsed = parse(arguments, psgpo())
-    if (parsed.out is None) == (parsed.resume is None):
-        raise UserError("give --out FOLDER for a new run, or --resume FOLDER to continue one.")
+    folder = chosen_folder(parsed.out, parsed.resume)
     if parsed.resume is not None:
-        parsed = parse(arguments, saved(parsed.resume))
-        assert parsed.resume is not None
-        if saved(parsed.resume) != parsed.phases:
-            raise RunError(f"the run in {parsed.resume} has other settings: a resumed run must be the same run.")
-    folder = parsed.resume or parsed.out
-    assert folder is not None
+        parsed = parse(arguments, saved(folder))
+        if saved(folder) != parsed.phases:
+            raise RunError(f"the run in {folder} has other settings: a resumed run must be the same run.")
     if parsed.out is not None:
         create(folder, parsed.phases)
     run(parsed.phases, folder)
