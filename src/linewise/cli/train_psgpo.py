@@ -20,7 +20,7 @@ from linewise.evaluation.report.prm import write_prm_report
 from linewise.recipes.psgpo import NUM_POLICIES, Phases, Use, baseline_of, final_of, psgpo
 from linewise.tasks import load_tasks
 from linewise.training.prm_options import PrmTrainOptions
-from linewise.training.records import decode
+from linewise.training.records import check_same, decode
 from linewise.training.run_folder import RunFolder, write_text
 
 CONFIG = "phases.json"
@@ -45,11 +45,14 @@ def main(arguments: list[str]) -> int:
     folder = chosen_folder(parsed.out, parsed.resume)
     if parsed.resume is not None:
         parsed = parse(arguments, saved(folder))
-        if saved(folder) != parsed.phases:
-            raise RunError(f"the run in {folder} has other settings: a resumed run must be the same run.")
+        check_same(folder, to_record(saved(folder)), to_record(parsed.phases))
     if parsed.out is not None:
         create(folder, parsed.phases)
-    run(parsed.phases, folder)
+    try:
+        run(parsed.phases, folder)
+    except KeyboardInterrupt:
+        Console().print(f"all phases: linewise train psgpo --resume {folder}", highlight=False, soft_wrap=True)
+        raise
     return 0
 
 
@@ -74,7 +77,13 @@ def create(folder: Path, phases: Phases) -> None:
     if (folder / CONFIG).exists():
         raise RunError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CONFIG, json.dumps(json.loads(json.dumps(asdict(phases), default=str)), indent=1))
+    write_text(folder / CONFIG, json.dumps(to_record(phases), indent=1))
+
+
+def to_record(phases: Phases) -> dict[str, Any]:
+    """JSON form of the settings."""
+    record: dict[str, Any] = json.loads(json.dumps(asdict(phases), default=str))
+    return record
 
 
 def saved(folder: Path) -> Phases:

@@ -3,7 +3,7 @@
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -37,14 +37,28 @@ def decode(kind: Any, record: Any) -> Any:
     return _decode(kind, record, {})
 
 
-def check_same(place: Path, then: Mapping[str, Any], now: Mapping[str, Any], *, free: Sequence[str]) -> None:
-    """Raises RunError unless the run in `place`, of settings `then`, has the settings `now`, but for those in `free`."""
-    for name in now:
-        if name not in free and then.get(name) != now[name]:
+def check_same(place: Path, then: Mapping[str, Any], now: Mapping[str, Any], *, free: Sequence[str] = ()) -> None:
+    """Raises RunError unless the run in `place`, of settings `then`, has the settings `now`, but for those in `free`.
+
+    The error names the setting itself, `update.learning_rate` say, wherever it is nested.
+    """
+    for name, old, new in _differences(then, now):
+        if name.partition(".")[0] not in free:
+            told = f" Free to change are: {', '.join(free)}." if free else ""
             raise RunError(
-                f"the run in {place} has {name} = {then.get(name)}, not {now[name]}: a resumed run must be the same "
-                f"run. Drop the override, or start a new run with --out. Free to change are: {', '.join(free)}."
+                f"the run in {place} has {name} = {old}, not {new}: a resumed run must be the same run. Drop the "
+                f"override, or start a new run with --out.{told}"
             )
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted name, old, new) of every setting of `now` that is another one in `then`."""
+    for name, new in now.items():
+        old = then.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from ((f"{name}.{inner}", one, other) for inner, one, other in _differences(old, new))
+        elif old != new:
+            yield name, old, new
 
 
 def _decode(hint: Any, value: Any, types_of: Mapping[TypeVar, Any]) -> Any:
