@@ -118,12 +118,15 @@ def test_the_price_of_a_judge_is_charged_and_an_interrupted_one_is_the_same(
     page = (out / "compare.html").read_text()
     assert all(word in page for word in ("dense-ppo, tp-grpo, coderl spends up to 48 programs", "beforehand"))
 
-    # Killed within a block of labels, in the training of the model and after a block of programs: the same numbers.
+    # Killed within a block of labels, in the training of the model and after a block of programs: the same numbers,
+    # also where the folder is spelled otherwise in between.
     other, two = tmp_path / "parts", ("dense-ppo", "coderl")
-    for owner, name in ((Journal, "step"), (PrmTrainer, "measure"), (Journal, "finish_block")):
+    monkeypatch.chdir(tmp_path)
+    places = ((Journal, "step", other), (PrmTrainer, "measure", Path("parts")), (Journal, "finish_block", other))
+    for owner, name, spelled in places:
         with monkeypatch.context() as patched:
             interrupt_second(patched, owner, name)
-            assert main(command(policy, task_file, other, *two)) == 130
+            assert main(command(policy, task_file, spelled, *two)) == 130
     assert main(command(policy, task_file, other, *two)) == 0
     assert results_of(other) == [one for one in results_of(out) if one["method"] in two]
 
