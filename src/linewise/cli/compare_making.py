@@ -45,7 +45,11 @@ def train_baseline(recipe: AnyRecipe, folder: Path, display: Display) -> tuple[l
     discarded = json.loads((folder / FINISHED).read_text())["discarded_programs"]
     cost = cost_of(rows, {}, discarded, Spent())
     spent = Spent(
-        programs=cost.programs, tokens=cost.tokens, verdicts=cost.verdicts, seconds=sum(cost.seconds.values())
+        programs=cost.programs,
+        tokens=cost.tokens,
+        verdicts=cost.verdicts,
+        seconds=sum(cost.seconds.values()),
+        discarded_programs=cost.discarded_programs,
     )
     return [str(path) for path in evenly_spaced(learned) or [run.policy]], spent
 
