@@ -118,15 +118,12 @@ def test_the_price_of_a_judge_is_charged_and_an_interrupted_one_is_the_same(
     page = (out / "compare.html").read_text()
     assert all(word in page for word in ("dense-ppo, tp-grpo, coderl spends up to 48 programs", "beforehand"))
 
-    # Killed within a block of labels, in the training of the model and after a block of programs: the same numbers,
-    # also where the folder is spelled otherwise in between.
+    # Killed within a block of labels, in the training of the model and after a block of programs: the same numbers.
     other, two = tmp_path / "parts", ("dense-ppo", "coderl")
-    monkeypatch.chdir(tmp_path)
-    places = ((Journal, "step", other), (PrmTrainer, "measure", Path("parts")), (Journal, "finish_block", other))
-    for owner, name, spelled in places:
+    for owner, name in ((Journal, "step"), (PrmTrainer, "measure"), (Journal, "finish_block")):
         with monkeypatch.context() as patched:
             interrupt_second(patched, owner, name)
-            assert main(command(policy, task_file, spelled, *two)) == 130
+            assert main(command(policy, task_file, other, *two)) == 130
     assert main(command(policy, task_file, other, *two)) == 0
     assert results_of(other) == [one for one in results_of(out) if one["method"] in two]
 
@@ -141,7 +138,10 @@ def test_the_price_of_a_judge_is_charged_and_an_interrupted_one_is_the_same(
     assert "was made with judge_share = 0.6, not 0.5" in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_phases_of_psgpo_share_one_budget(policy: Path, task_file: Path, tmp_path: Path) -> None:
+def test_the_phases_of_psgpo_share_one_budget(
+    policy: Path, task_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its labels are interrupted, and the folder is spelled otherwise when they go on."""
     terms = Terms(
         policy=str(policy),
         tasks=(f"jsonl:{task_file}",),
@@ -154,9 +154,15 @@ def test_the_phases_of_psgpo_share_one_budget(policy: Path, task_file: Path, tmp
         precision="no",
         workers=1,
     )
-    settings = CompareArguments(methods=("psgpo",), out=tmp_path, seeds=1, terms=terms)
-    (run,) = run_all({("psgpo", 0): planned("psgpo", terms, 0)}, settings, Console(quiet=True))
-    folder = tmp_path / "psgpo" / "seed-0"
+    plan = {("psgpo", 0): planned("psgpo", terms, 0)}
+    settings = CompareArguments(methods=("psgpo",), out=Path("out"), seeds=1, terms=terms)
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:
+        interrupt_second(patched, Journal, "step")
+        with pytest.raises(KeyboardInterrupt):
+            run_all(plan, settings, Console(quiet=True))
+    (run,) = run_all(plan, replace(settings, out=tmp_path / "out"), Console(quiet=True))
+    folder = tmp_path / "out" / "psgpo" / "seed-0"
     labels = labels_cost(folder / "labels.jsonl.progress")
     baseline = lines_of(folder / "baseline" / "metrics.jsonl")
     final = lines_of(folder / "final" / "metrics.jsonl")
