@@ -260,12 +260,13 @@ def test_each_part_of_the_budget_has_the_last_policy_that_it_pays_for(tmp_path: 
 def test_what_came_before_a_run_is_charged_to_it(tmp_path: Path) -> None:
     """40 of 100 programs made a judge; the steps end at .5 and .9. A quarter pays for 25 of the 40, two quarters for step 1."""
     write_run(tmp_path, [0.5, 0.9], [0, 1, 2], spent_programs=40, spent_tokens=500)
-    spent = Spent(programs=40, tokens=500, verdicts=7, seconds=3.0)
+    spent = Spent(programs=40, tokens=500, verdicts=7, seconds=3.0, discarded_programs=6)
     found = read_run(tmp_path, method="m", seed=0, parts=4, spent=spent)
     assert [point.programs for point in found.points] == [0, 25, 50, 50, 90]
     assert [point.evaluation.results[0].num_passed for point in found.points] == [0, 0, 1, 1, 2]
     assert (found.cost.programs, found.cost.tokens) == (90, 900), "the run's own records count what came before"
     assert found.cost.auxiliary_programs == 70
+    assert found.cost.discarded_programs == 6 + 8
     assert found.cost.verdicts == 2 * 12 + 7
     assert found.cost.seconds == {"beforehand": 3.0, "train": 4.0, "evaluate": 9.0}
 

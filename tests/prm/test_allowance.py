@@ -1,17 +1,26 @@
 """Labelling under a budget: what it pays for by hand, that it is never exceeded, and who gets what of it."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from linewise.cli.prm_label import Label, blocks_of, following
+import linewise.judge
+from linewise.cli import prm_label
+from linewise.cli.prm_label import Label, blocks_of, fingerprint, following
 from linewise.judge import LocalJudge
+from linewise.policy.scripted import ScriptedPolicy
 from linewise.prm.allowance import Allowance
+from linewise.prm.journal import Journal
 from linewise.prm.label import label_block
 from linewise.prm.labels import Kind
 from linewise.prm.tally import Tally
-from linewise.types import Sampling
-from tests.prm.conftest import RIGHT, SUM, WRONG_AT_1, WRONG_AT_3, options, scripted
+from linewise.rollout.prompts import PromptOptions, PromptStyle
+from linewise.types import Completion, Sampling, Task
+from tests.prm.conftest import RIGHT, RIGHT_WITH_COMMENT, SUM, WRONG_AT_1, WRONG_AT_3, options, scripted
+
+TASKS = [Task(**{**vars(SUM), "id": f"t{index}"}) for index in range(5)]
 
 
 def test_what_it_pays_for_by_hand() -> None:
@@ -73,7 +82,6 @@ def test_policies_get_equal_parts_and_blocks_are_as_large_as_they_can_be() -> No
 
     The second has what the first left, and ends with its tasks.
     """
-    tasks = [SUM.__class__(**{**vars(SUM), "id": f"t{index}"}) for index in range(5)]
     command = Label(
         policy=("a", "b"),
         tasks=("x",),
@@ -83,13 +91,13 @@ def test_policies_get_equal_parts_and_blocks_are_as_large_as_they_can_be() -> No
         max_programs=60,
         tasks_at_once=3,
     )
-    blocks = blocks_of(command, tasks)
+    blocks = blocks_of(command, TASKS)
     name, first, allowance = next(blocks)
     assert (name, len(first), allowance.programs) == ("a", 3, 30)
     block = following(blocks, Tally(num_sampled=6, num_completions=12))
     assert block is not None
     assert (block[0], len(block[1]), block[2].programs) == ("a", 2, 12)
-    assert {task.id for task in (*first, *block[1])} == {task.id for task in tasks}
+    assert {task.id for task in (*first, *block[1])} == {task.id for task in TASKS}
     block = following(blocks, Tally(num_sampled=4, num_completions=5))
     assert block is not None
     assert (block[0], len(block[1]), block[2].programs) == ("b", 3, 33)
@@ -100,10 +108,72 @@ def test_policies_get_equal_parts_and_blocks_are_as_large_as_they_can_be() -> No
 
 
 def test_without_a_budget_tasks_keep_their_order() -> None:
-    tasks = [SUM.__class__(**{**vars(SUM), "id": f"t{index}"}) for index in range(5)]
-    blocks = blocks_of(Label(policy=("a",), tasks=("x",), out=Path("l"), tasks_at_once=3), tasks)
+    blocks = blocks_of(Label(policy=("a",), tasks=("x",), out=Path("l"), tasks_at_once=3), TASKS)
     assert [task.id for task in next(blocks)[1]] == ["t0", "t1", "t2"]
     block = following(blocks, Tally(num_sampled=10**6))
     assert block is not None
     assert [task.id for task in block[1]] == ["t3", "t4"]
     assert following(blocks, Tally()) is None
+
+
+class Killed(BaseException):
+    """What stands for a kill."""
+
+
+class Counting(ScriptedPolicy):
+    """Counts what it samples, and dies when it is asked for a batch too many."""
+
+    batches = programs = tokens = 0
+
+    def generate(self, prompts: Any, *, num_samples: int, **settings: Any) -> list[list[Completion]]:
+        if Counting.batches == 0:
+            raise Killed
+        Counting.batches -= 1
+        drawn = super().generate(prompts, num_samples=num_samples, **settings)
+        Counting.programs += sum(map(len, drawn))
+        Counting.tokens += sum(len(one.token_ids) for ours in drawn for one in ours)
+        return drawn
+
+
+def test_killed_at_every_batch_it_charges_what_was_sampled_once(
+    tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task takes 9 of 34 programs: policy a has 17 of them for one task and half a search (16), b the rest for two (18)."""
+    answers = scripted([WRONG_AT_3, WRONG_AT_1], (RIGHT, RIGHT_WITH_COMMENT)).answers
+    monkeypatch.setattr(prm_label, "load_named_policy", lambda _name: Counting(answers=answers))
+    monkeypatch.setattr(linewise.judge, "LocalJudge", lambda **_settings: nullcontext(judge))
+
+    def label(out: Path, batches: int) -> Tally:
+        Counting.batches, Counting.programs, Counting.tokens = batches, 0, 0
+        command = Label(
+            policy=("a", "b"),
+            tasks=("x",),
+            out=out,
+            num_samples=2,
+            completions=2,
+            first_chunk=1,
+            audits=0,
+            max_new_tokens=4000,
+            prompts=PromptOptions(style=PromptStyle.COMPLETION),
+            max_programs=34,
+            tasks_at_once=1,
+        )
+        with Journal(out, fingerprint(command)) as journal:
+            prm_label.run(command, TASKS, journal, lambda _stage, _total: lambda _done: None)
+            return Tally.total(journal.blocks)
+
+    whole = label(tmp_path / "whole.jsonl", 1000)
+    assert (whole.programs, whole.tokens) == (Counting.programs, Counting.tokens)
+    assert (whole.programs, whole.num_sampled, whole.num_given_up) == (34, 8, 1)
+    kills = 0
+    while True:
+        try:
+            resumed = label(tmp_path / "killed.jsonl", 2)  # a round needs two batches at most
+            break
+        except Killed:
+            kills += 1
+            assert kills < 100
+    assert kills > 4
+    assert (resumed.programs, resumed.tokens) == (whole.programs, whole.tokens)
+    assert resumed.num_given_up == whole.num_given_up
+    assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

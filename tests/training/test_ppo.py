@@ -21,6 +21,7 @@ from linewise.recipes.psgpo import dense_ppo
 from linewise.recipes.vineppo import vineppo
 from linewise.rollout.buffer import BufferOptions
 from linewise.training.config import CriticKind, CriticOptions, UpdateOptions
+from linewise.training.loop import Trainer
 from linewise.training.run import train
 from linewise.types import Sampling
 from tests.training.runs import metrics_of, small
@@ -146,6 +147,22 @@ def test_policies_are_exported_on_the_way(warm_policy: Path, task_file: Path, tm
     last = load_file(tmp_path / "run" / "policies" / "step-000004" / "model.safetensors")
     for name, tensor in load_file(tmp_path / "run" / "policy" / "model.safetensors").items():
         assert torch.equal(tensor, last[name])
+
+
+def test_an_export_that_was_interrupted_is_made_when_the_run_goes_on(
+    warm_policy: Path, task_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small(grpo(), warm_policy, task_file, steps=2, export_every=1, save_every=20)
+
+    def interrupted(_trainer: Trainer, folder: Path) -> None:
+        raise KeyboardInterrupt(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "export_policy", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, tmp_path / "run")
+    train(settings, tmp_path / "run", resume=True)
+    assert sorted(path.name for path in (tmp_path / "run" / "policies").iterdir()) == ["step-000001", "step-000002"]
 
 
 def test_a_step_that_samples_more_than_the_buffer_holds_is_refused(

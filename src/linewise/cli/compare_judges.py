@@ -71,6 +71,8 @@ def make_judge(entry: Entry, folder: Path, others: Iterable[Path], display: Disp
         return made
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    # Labels keep the paths of the policies that they are of, and --out may be spelled otherwise when they go on.
+    folder = folder.resolve()
     made = copied(entry, folder, others)
     if made is None:
         make: Callable[[Entry, Path, Display], tuple[Path, Spent]]

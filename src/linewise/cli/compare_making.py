@@ -1,10 +1,9 @@
 """What a judge is made of, within its share of the budget: a baseline's policies, labelled lines, judged programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from linewise.cli import prm_label
 from linewise.cli.compare_runs import finish
@@ -15,7 +14,6 @@ from linewise.evaluation.report.page import read_lines
 from linewise.prm.journal import Journal
 from linewise.prm.tally import Tally
 from linewise.recipes.equal_judges import CRITIC_SAMPLES, Entry, allowance_of, label_options, sampling_of
-from linewise.tasks import load_tasks, unique_tasks
 from linewise.training.config import AnyRecipe
 from linewise.training.progress import Display
 from linewise.training.run_folder import RunFolder
@@ -47,13 +45,19 @@ def train_baseline(recipe: AnyRecipe, folder: Path, display: Display) -> tuple[l
     discarded = json.loads((folder / FINISHED).read_text())["discarded_programs"]
     cost = cost_of(rows, {}, discarded, Spent())
     spent = Spent(
-        programs=cost.programs, tokens=cost.tokens, verdicts=cost.verdicts, seconds=sum(cost.seconds.values())
+        programs=cost.programs,
+        tokens=cost.tokens,
+        verdicts=cost.verdicts,
+        seconds=sum(cost.seconds.values()),
+        discarded_programs=cost.discarded_programs,
     )
     return [str(path) for path in evenly_spaced(learned) or [run.policy]], spent
 
 
 def label_lines(entry: Entry, policies: Sequence[str], out: Path, spent: Spent, display: Display) -> Spent:
     """Label lines of the policies' programs with what is left of the judge's share after `spent`. Returns what it took."""
+    from linewise.training.session import load_training_tasks
+
     terms, label = entry.terms, label_options(entry)
     left = allowance_of(terms).after(spent)
     command = prm_label.Label(
@@ -77,12 +81,12 @@ def label_lines(entry: Entry, policies: Sequence[str], out: Path, spent: Spent, 
     )
     prm_label.check(command)
 
-    def watch(stage: str, total: int) -> Any:
+    def watch(stage: str, total: int) -> Callable[[int], None]:
         display.stage(f"labels, {stage}", total)
         return display.advance
 
     with Journal(out, prm_label.fingerprint(command)) as journal:
-        prm_label.run(command, training_tasks(terms.tasks), journal, watch)
+        prm_label.run(command, load_training_tasks(terms.tasks), journal, watch)
         tally = Tally.total(journal.blocks)
     seconds = tally.seconds_generate + tally.seconds_judge
     return Spent(programs=tally.programs, tokens=tally.tokens, verdicts=tally.verdicts, seconds=seconds)
@@ -93,8 +97,10 @@ def sample_judged(entry: Entry, out: Path, display: Display) -> tuple[list[Judge
 
     References are left out where the terms leave them out.
     """
+    from linewise.training.session import load_training_tasks
+
     with Journal(out, entry.settings()) as journal:
-        sample_blocks(entry, training_tasks(entry.terms.tasks), journal, display)
+        sample_blocks(entry, load_training_tasks(entry.terms.tasks), journal, display)
         spent = sum((Spent(**block["spent"]) for block in journal.blocks), Spent())
     programs = read_judged(out)
     samples = [one for one in programs if not one.reference]
@@ -139,8 +145,3 @@ def sample_blocks(entry: Entry, tasks: Sequence[Task], journal: Journal, display
             record = {"tasks": count, "spent": asdict(spent)}
             journal.finish_block(map(judged_to_record, sampled.programs), record)
             left, done = left.after(spent), done + count
-
-
-def training_tasks(specs: Sequence[str]) -> list[Task]:
-    """The tasks that runs train on."""
-    return unique_tasks(task for spec in specs for task in load_tasks(training_split(spec)))

@@ -190,13 +190,16 @@ def blocks_of(command: Label, tasks: Sequence[Task]) -> Generator[Block, Tally, 
     A block is begun where its allowance pays for its programs and one query of each, so that few searches are given up.
     """
     budget = Allowance(programs=command.max_programs, tokens=command.max_tokens)
-    least = command.num_samples * (1 + command.completions)
-    sampling, spent = options_of(command).sampling, Tally()
+    options, spent = options_of(command), Tally()
     for index, name in enumerate(command.policy):
         ours, done = ordered(command, tasks, index), 0
         while True:
             allowance = budget.part(index + 1, len(command.policy)).after(spent)
-            count = min(command.tasks_at_once, len(ours) - done, allowance.completions(sampling) // least)
+            count = min(
+                command.tasks_at_once,
+                len(ours) - done,
+                allowance.completions(options.sampling) // options.least_programs,
+            )
             if count <= 0:
                 break
             spent += yield name, ours[done : done + count], allowance

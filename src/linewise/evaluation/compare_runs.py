@@ -26,6 +26,8 @@ class Spent:
     """Distinct programs judged."""
     seconds: float = 0.0
     """Wall time, the training of the model included."""
+    discarded_programs: int = 0
+    """As in `Cost`; `programs` leaves them out."""
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(**{name: value + getattr(other, name) for name, value in vars(self).items()})
@@ -101,7 +103,7 @@ def cost_of(
         auxiliary_programs=round(last["budget/programs"]) - last["samples"],
         tokens=round(last["budget/tokens"]),
         verdicts=round(total("rollout/verdicts") + total("auxiliary/verdicts")) + spent.verdicts,
-        discarded_programs=discarded,
+        discarded_programs=discarded + spent.discarded_programs,
         seconds=({"beforehand": spent.seconds} if spent.seconds else {})
         | {stage.removeprefix("seconds/"): total(stage) for stage in stages}
         | {"evaluate": measuring},

@@ -7,8 +7,8 @@ from typing import Protocol
 from linewise.types import Sampling
 
 
-class Sampled(Protocol):
-    """What was sampled of it."""
+class Counted(Protocol):
+    """What was sampled, counted."""
 
     @property
     def programs(self) -> int:
@@ -34,7 +34,7 @@ class Allowance:
         programs = sys.maxsize if self.programs is None else self.programs
         return programs if self.tokens is None else min(programs, self.tokens // sampling.max_new_tokens)
 
-    def after(self, sampled: Sampled) -> "Allowance":
+    def after(self, sampled: Counted) -> "Allowance":
         """What is left of it."""
         return Allowance(
             programs=None if self.programs is None else self.programs - sampled.programs,

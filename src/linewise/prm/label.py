@@ -58,6 +58,11 @@ class LabelOptions:
     prompts: PromptOptions = PromptOptions()
     seed: int = 0
 
+    @property
+    def least_programs(self) -> int:
+        """Programs and completions that must be paid for before a task is begun: its programs, and one query of each."""
+        return self.num_samples * (1 + self.num_completions)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:

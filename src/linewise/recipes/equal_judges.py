@@ -169,8 +169,7 @@ def least_programs(entry: Entry) -> int:
         case Judge.OUTCOMES:
             return LEAST_TASKS * CRITIC_SAMPLES
         case Judge.LINES:
-            label = label_options(entry)
-            least = LEAST_TASKS * label.num_samples * (1 + label.num_completions)
+            least = LEAST_TASKS * label_options(entry).least_programs
             return least if entry.baseline is None else 2 * max(least, entry.terms.programs_per_step)
 
 

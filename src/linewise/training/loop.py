@@ -81,13 +81,11 @@ class Trainer:
         recipe = self.session.recipe
         try:
             before = self.evaluate(step=0)
+            if self.state.step:
+                # The run may have been interrupted between its last step and what that left.
+                self.leave_behind()
             while self.state.step < recipe.steps and self.train_step():
-                if recipe.evaluation.every and self.state.step % recipe.evaluation.every == 0:
-                    self.evaluate(step=self.state.step)
-                if self.state.step % recipe.save_every == 0:
-                    self.save()
-                if recipe.export_every and self.state.step % recipe.export_every == 0:
-                    self.export_policy(self.session.folder.policies / checkpoint_name(self.state.step))
+                self.leave_behind()
             self.save()
             after = self.evaluate(step=self.state.step)
         except KeyboardInterrupt:
@@ -99,6 +97,16 @@ class Trainer:
             raise
         self.export_policy(self.session.folder.policy)
         return RunResult(state=self.state, before=before, after=after, num_discarded=self.num_discarded)
+
+    def leave_behind(self) -> None:
+        """What is due after the step: evaluation, checkpoint, export of the policy. Doing it again changes nothing."""
+        recipe, step = self.session.recipe, self.state.step
+        if recipe.evaluation.every and step % recipe.evaluation.every == 0:
+            self.evaluate(step=step)
+        if step % recipe.save_every == 0:
+            self.save()
+        if recipe.export_every and step % recipe.export_every == 0:
+            self.export_policy(self.session.folder.policies / checkpoint_name(step))
 
     def train_step(self) -> bool:
         """One step: collect, draw, compute gradients; then, all or nothing, update weights, state and records.
