@@ -14,6 +14,7 @@ from linewise.errors import RunError, StorageError
 from linewise.evaluation.evaluate import Evaluation, TaskResult
 from linewise.evaluation.report import write_report
 from linewise.evaluation.report.charts import y_ticks
+from linewise.evaluation.report.page import VERDICT_COLOURS, verdicts
 from linewise.rollout.prompts import PromptOptions
 from linewise.rollout.records import sample_to_record
 from linewise.types import (
@@ -356,3 +357,17 @@ def test_a_run_with_a_critic_and_a_reference_has_their_charts(tmp_path: Path) ->
 )
 def test_ticks_are_round_numbers(low: float, high: float, ticks: list[float]) -> None:
     assert y_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_every_verdict_has_a_colour_of_its_own() -> None:
+    assert set(VERDICT_COLOURS) == set(Verdict)
+    assert len(set(VERDICT_COLOURS.values())) == len(Verdict)
+
+
+def test_verdicts_keep_their_colours_whichever_occur() -> None:
+    rows = [{"step": 1, "verdict/timeout": 0.25, "verdict/failed": 0.75, "verdict/passed": 0.0}]
+    layers = verdicts(rows, [1.0])
+    assert [(one.name, one.colour, list(one.ys)) for one in layers] == [
+        ("failed", VERDICT_COLOURS[Verdict.FAILED], [0.75]),
+        ("timeout", VERDICT_COLOURS[Verdict.TIMEOUT], [0.25]),
+    ]

@@ -16,13 +16,17 @@ PALETTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One curve. `band` holds (low, high) for each point; `dots` draws points with error bars instead of a line."""
+    """One curve. `band` holds (low, high) for each point; `dots` draws points with error bars instead of a line.
+
+    Without a `colour` of its own it gets one by its place among the others.
+    """
 
     name: str
     xs: Sequence[float]
     ys: Sequence[float]
     band: Sequence[tuple[float, float]] = field(default=())
     dots: bool = False
+    colour: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +61,9 @@ def line_chart(series: Sequence[Series], *, x_title: str, y_title: str, y_low: f
         y_high=max(values) if max(values) > low else low + 1,
     )
     parts = [axes(scale, x_title, y_title)]
-    for index, one in enumerate(series):
-        colour = PALETTE[index % len(PALETTE)]
+    for one, colour in zip(series, colours(series), strict=True):
         parts.append(dots(one, scale, colour) if one.dots else curve(one, scale, colour))
-    return frame(parts, [one.name for one in series])
+    return frame(parts, series)
 
 
 def curve(one: Series, scale: Scale, colour: str) -> str:
@@ -102,15 +105,15 @@ def stacked_bars(xs: Sequence[float], layers: Sequence[Series], *, x_title: str,
     parts = [axes(scale, x_title, y_title)]
     for index, x in enumerate(xs):
         base = 0.0
-        for place, layer in enumerate(layers):
+        for layer, colour in zip(layers, colours(layers), strict=True):
             value = layer.ys[index]
             top, bottom = scale.y(base + value), scale.y(base)
             parts.append(
                 f'<rect x="{scale.x(x) - width / 2:.1f}" y="{top:.1f}" width="{width:.1f}" height="{bottom - top:.1f}" '
-                f'fill="{PALETTE[place % len(PALETTE)]}"><title>{escape(layer.name)}, {x:g}: {value:.3g}</title></rect>'
+                f'fill="{colour}"><title>{escape(layer.name)}, {x:g}: {value:.3g}</title></rect>'
             )
             base += value
-    return frame(parts, [layer.name for layer in layers])
+    return frame(parts, layers)
 
 
 def axes(scale: Scale, x_title: str, y_title: str) -> str:
@@ -148,11 +151,16 @@ def x_ticks(low: float, high: float) -> list[int]:
     return list(range(first, last + 1, every))
 
 
-def frame(parts: Sequence[str], names: Sequence[str]) -> str:
+def colours(series: Sequence[Series]) -> list[str]:
+    """The colour of each series."""
+    return [one.colour or PALETTE[index % len(PALETTE)] for index, one in enumerate(series)]
+
+
+def frame(parts: Sequence[str], series: Sequence[Series]) -> str:
     """The SVG element with its legend."""
     legend = "".join(
-        f'<span><i style="background:{PALETTE[index % len(PALETTE)]}"></i>{escape(name)}</span>'
-        for index, name in enumerate(names)
+        f'<span><i style="background:{colour}"></i>{escape(one.name)}</span>'
+        for one, colour in zip(series, colours(series), strict=True)
     )
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg><div class="legend">{legend}</div>'
 

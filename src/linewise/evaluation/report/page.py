@@ -11,6 +11,7 @@ from linewise.evaluation.evaluate import Evaluation, paired_difference
 from linewise.evaluation.report.charts import Series, line_chart, stacked_bars
 from linewise.evaluation.report.frame import chart_grid, html_page
 from linewise.evaluation.report.samples import draw_samples
+from linewise.types import Verdict
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -84,6 +85,33 @@ def headline(rows: Rows, evaluations: Mapping[int, Evaluation]) -> str:
     )
 
 
+VERDICT_COLOURS = {
+    Verdict.PASSED: "#009e73",
+    Verdict.FAILED: "#0072b2",
+    Verdict.RUNTIME_ERROR: "#d55e00",
+    Verdict.SYNTAX_ERROR: "#cc79a7",
+    Verdict.TIMEOUT: "#e69f00",
+    Verdict.MEMORY: "#56b4e9",
+    Verdict.OUTPUT_LIMIT: "#999999",
+    Verdict.CRASHED: "#000000",
+}
+"""The same in every report; passed is green, and the lowest layer, so that its height can be read."""
+
+
+def verdicts(rows: Rows, steps: Sequence[float]) -> list[Series]:
+    """Shares of the verdicts that occur."""
+    return [
+        Series(
+            name=verdict.replace("_", " "),
+            xs=steps,
+            ys=[row.get(f"verdict/{verdict}", 0.0) for row in rows],
+            colour=colour,
+        )
+        for verdict, colour in VERDICT_COLOURS.items()
+        if any(row.get(f"verdict/{verdict}") for row in rows)
+    ]
+
+
 def charts(rows: Rows, evaluations: Mapping[int, Evaluation]) -> dict[str, str]:
     """Caption -> chart."""
     steps = [float(row["step"]) for row in rows]
@@ -112,7 +140,7 @@ def charts(rows: Rows, evaluations: Mapping[int, Evaluation]) -> dict[str, str]:
         "Learning curve (95 % intervals over tasks)": line_chart(
             learning, x_title="steps", y_title="share of programs", y_low=0
         ),
-        "Verdicts": stacked_bars(steps, share("verdict/"), x_title="step", y_title="share of programs"),
+        "Verdicts": stacked_bars(steps, verdicts(rows, steps), x_title="step", y_title="share of programs"),
         "Time per stage": stacked_bars(steps, share("seconds/"), x_title="step", y_title="seconds"),
         "Buffer": line_chart(
             [curve(rows, "buffer/fill", "samples held"), curve(rows, "buffer/capacity", "capacity")],
