@@ -3,6 +3,7 @@
 # same tasks, which every run visits several times. The prediction stands in experiments/LOG.md, entry 11.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+source "$here/../arm.sh"
 out=${OUT:-runs/hooks-arena}
 settings=(--policy arena --tasks arena --limit-tasks 32 --steps 100 --max-programs "${BUDGET:-1024}" --save-every 1000 --precision no
   --update.learning-rate 3e-4 --collection.sampling.max-new-tokens 96 --evaluation.limit 60 --evaluation.limit-seed 0
@@ -18,15 +19,8 @@ declare -A hooks=(
 )
 for seed in ${SEEDS:-0 1 2}; do
   for arm in plain cccs jsrl jsrl-random roml dynamic resets; do
-    run=$out/$arm-$seed
-    [[ -e $run/report.html ]] && continue
-    rm -rf "$run"
-    mkdir -p "$run/evaluations"
-    # All arms of a seed start from the same policy and share random numbers.
-    if [[ $arm != plain ]]; then cp "$out/plain-$seed/evaluations/step-000000.json" "$run/evaluations/"; fi
     # shellcheck disable=SC2086
-    linewise train grpo "${settings[@]}" --seed "$seed" --out "$run" ${hooks[$arm]}
-    rm -rf "$run/checkpoints" "$run/policy"
+    train_arm "$out/$arm-$seed" "$out/plain-$seed" grpo "${settings[@]}" --seed "$seed" ${hooks[$arm]}
   done
 done
 python "$here/../table.py" "$out" "GRPO=plain-{seed}" "CCCS=cccs-{seed}" "JSRL=jsrl-{seed}" "random JSRL=jsrl-random-{seed}" \

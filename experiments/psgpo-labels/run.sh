@@ -4,6 +4,7 @@
 # prediction stands in experiments/LOG.md, entry 13.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+source "$here/../arm.sh"
 out=${OUT:-runs/psgpo-labels}
 common=(--policy arena --tasks arena --precision no --save-every 1000 --steps "${STEPS:-16}" --update.learning-rate 3e-4
   --collection.sampling.max-new-tokens 96 --evaluation.limit 100 --evaluation.limit-seed 0 --evaluation.num-samples 8
@@ -25,15 +26,8 @@ declare -A arms=(
 )
 for seed in ${SEEDS:-0 1 2}; do
   for arm in ppo value dense both; do
-    run=$out/$arm-$seed
-    [[ -e $run/report.html ]] && continue
-    rm -rf "$run"
-    mkdir -p "$run/evaluations"
-    # All arms of a seed start from the same policy and share random numbers.
-    if [[ $arm != ppo ]]; then cp "$out/ppo-$seed/evaluations/step-000000.json" "$run/evaluations/"; fi
     # shellcheck disable=SC2086
-    linewise train ${arms[$arm]} "${common[@]}" --seed "$seed" --out "$run"
-    rm -rf "$run/checkpoints" "$run/policy"
+    train_arm "$out/$arm-$seed" "$out/ppo-$seed" ${arms[$arm]} "${common[@]}" --seed "$seed"
   done
 done
 python "$here/../table.py" "$out" "PPO=ppo-{seed}" "value only=value-{seed}" "dense only=dense-{seed}" "both=both-{seed}" \

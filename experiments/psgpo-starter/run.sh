@@ -4,6 +4,7 @@
 # one. SEEDS, STEPS, PROGRAMS and TASKS size it; finished runs are kept. The prediction stands in experiments/LOG.md, entry 10.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+source "$here/../arm.sh"
 out=${OUT:-runs/psgpo-starter}
 steps=${STEPS:-5}
 programs=${PROGRAMS:-32}
@@ -16,17 +17,10 @@ once() { # once DONE COMMAND ...: run the command unless DONE exists; what an in
   shift
   [[ -e $done ]] || { rm -rf "${done%/*}" && "$@"; }
 }
-begin() { # begin RUN: all arms start from one policy and share random numbers, so that the start of a seed is evaluated once
-  local made=$out/ppo-${1##*-}/evaluations/step-000000.json
-  mkdir -p "$1/evaluations"
-  if [[ -e $made ]]; then cp "$made" "$1/evaluations/"; fi
-}
-train() { # train RUN RECIPE FLAG ...: from the supervised start; only the policies that are labelled later stay
-  local run=$1 recipe=$2
+train() { # train ARM RECIPE FLAG ...: from the supervised start, of the seed of the loop
+  local arm=$1 recipe=$2
   shift 2
-  [[ -e $run/report.html ]] || { rm -rf "$run" && begin "$run" &&
-    linewise train "$recipe" --policy "$out/sft/policy" "${common[@]}" "${held_out[@]}" --out "$run" "$@"; }
-  rm -rf "$run/checkpoints" "$run/policy"
+  train_arm "$out/$arm-$seed" "$out/ppo-$seed" "$recipe" --policy "$out/sft/policy" "${common[@]}" "${held_out[@]}" --seed "$seed" "$@"
 }
 # The supervised start: RLTF's updates of references alone.
 once "$out/sft/report.html" linewise train rltf --policy smollm2-135m --tasks starter --steps "${SFT_STEPS:-3}" --save-every 1000 \
@@ -35,7 +29,7 @@ seeds=(${SEEDS:-0 1 2})
 for seed in "${seeds[@]}"; do
   exports=()
   if [[ $seed == "${seeds[0]}" ]]; then exports=(--export-every 2); fi
-  train "$out/ppo-$seed" ppo --seed "$seed" "${exports[@]}"
+  train ppo ppo "${exports[@]}"
   if [[ $seed == "${seeds[0]}" ]]; then
     linewise prm label --policy "$out/ppo-$seed"/policies/* --tasks starter@train --limit "${LABEL_TASKS:-24}" --num-samples 4 \
       --completions 4 --first-chunk 4 --audits 0 --max-new-tokens 64 --prompts.style completion --selection full \
@@ -44,9 +38,9 @@ for seed in "${seeds[@]}"; do
     once "$out/prm/report.html" linewise prm train --labels "$out/labels.jsonl" --kinds correct revised wrong \
       --policy "$out/sft/policy" --learning-rate 3e-5 --programs-per-step 16 --held-out-share 0.2 --out "$out/prm"
   fi
-  train "$out/value-$seed" ppo --seed "$seed" --critic.init "$out/prm/prm" --critic.rescale
-  train "$out/dense-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm"
-  train "$out/both-$seed" dense-ppo --seed "$seed" --prm "$out/prm/prm" --critic.init "$out/prm/prm" --critic.rescale
+  train value ppo --critic.init "$out/prm/prm" --critic.rescale
+  train dense dense-ppo --prm "$out/prm/prm"
+  train both dense-ppo --prm "$out/prm/prm" --critic.init "$out/prm/prm" --critic.rescale
 done
 python "$here/../table.py" "$out" "PPO=ppo-{seed}" "value only=value-{seed}" "dense only=dense-{seed}" "both=both-{seed}" \
   --seeds "${seeds[@]}" --prm prm

@@ -58,24 +58,14 @@ def label_lines(entry: Entry, policies: Sequence[str], out: Path, spent: Spent, 
     """Label lines of the policies' programs with what is left of the judge's share after `spent`. Returns what it took."""
     from linewise.training.session import load_training_tasks
 
-    terms, label = entry.terms, label_options(entry)
-    left = allowance_of(terms).after(spent)
-    command = prm_label.Label(
+    terms, left = entry.terms, allowance_of(entry.terms).after(spent)
+    command = prm_label.command_of(
+        label_options(entry),
         policy=tuple(policies),
         tasks=tuple(map(training_split, terms.tasks)),
         out=out,
-        num_samples=label.num_samples,
-        completions=label.num_completions,
-        first_chunk=label.first_chunk,
-        selection=label.selection,
-        audits=label.audits,
-        temperature=label.sampling.temperature,
-        top_p=label.sampling.top_p,
-        max_new_tokens=label.sampling.max_new_tokens,
-        prompts=label.prompts,
         max_programs=left.programs,
         max_tokens=left.tokens,
-        seed=entry.seed,
         tasks_at_once=LABELLED_AT_ONCE,
         workers=terms.workers,
     )

@@ -139,6 +139,23 @@ def fingerprint(command: Label) -> dict[str, Any]:
     return {name: value for name, value in asdict(command).items() if name not in free}
 
 
+def command_of(options: LabelOptions, **settings: Any) -> Label:
+    """The command that labels with these options of the library; its other settings by name."""
+    return Label(
+        num_samples=options.num_samples,
+        completions=options.num_completions,
+        first_chunk=options.first_chunk,
+        audits=options.audits,
+        selection=options.selection,
+        temperature=options.sampling.temperature,
+        top_p=options.sampling.top_p,
+        max_new_tokens=options.sampling.max_new_tokens,
+        prompts=options.prompts,
+        seed=options.seed,
+        **settings,
+    )
+
+
 def options_of(command: Label) -> LabelOptions:
     """The options of the library behind the command's."""
     return LabelOptions(

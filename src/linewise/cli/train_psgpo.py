@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,22 +143,12 @@ def label_phase(phases: Phases, folder: Path) -> None:
             f"phase 1 exported no policy to {folder / 'baseline' / 'policies'}: its budget ended before a quarter of its "
             f"{phases.baseline.steps} steps. Raise --baseline.max-programs or --baseline.max-tokens, or make fewer steps."
         )
-    label, out = phases.label, folder / "labels.jsonl"
-    command = prm_label.Label(
+    command = prm_label.command_of(
+        replace(phases.label, seed=phases.baseline.seed),
         policy=tuple(map(str, policies)),
         tasks=tuple(map(training_split, phases.baseline.tasks)),
-        out=out,
-        num_samples=label.num_samples,
-        completions=label.num_completions,
-        first_chunk=label.first_chunk,
-        selection=label.selection,
-        audits=label.audits,
-        temperature=label.sampling.temperature,
-        top_p=label.sampling.top_p,
-        max_new_tokens=label.sampling.max_new_tokens,
-        prompts=label.prompts,
+        out=folder / "labels.jsonl",
         limit=phases.label_limit,
-        seed=phases.baseline.seed,
         workers=phases.baseline.workers,
     )
     prm_label.execute(command)

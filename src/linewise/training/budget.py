@@ -52,10 +52,11 @@ def check_first_step(recipe: AnyRecipe, state: RunState, spending: Spending) -> 
     """Raises RunError where the budget does not pay for a single step."""
     if state.step == 0:
         programs, tokens = spending.num_programs - state.num_programs, spending.num_tokens - state.num_tokens
-        before = f" after {state.num_programs} programs and {state.num_tokens} tokens before the run"
+        spent = f" after {state.num_programs} programs and {state.num_tokens} tokens before the run"
+        before = spent if state.num_programs else ""
         raise RunError(
-            f"the first step samples {programs} programs and {tokens} tokens{before * bool(state.num_programs)}, more than the "
-            f"budget (max_programs={recipe.max_programs}, max_tokens={recipe.max_tokens}) allows a whole run: raise the "
+            f"the first step samples {programs} programs and {tokens} tokens{before}, more than the budget "
+            f"(max_programs={recipe.max_programs}, max_tokens={recipe.max_tokens}) allows a whole run: raise the "
             "budget, or make steps smaller."
         )
 
