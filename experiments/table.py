@@ -42,10 +42,8 @@ def main() -> None:
         sampled = f"{np.mean([programs(arms[arm][seed]) for seed in seeds]):,.0f}"
         table.add_row(arm, sampled, f"{before.mean():.3f}", str(bootstrap_table(after)), against)
     console.print(table)
-    console.print(
-        f"{len(seeds)} seed{'s' * (len(seeds) > 1)} x {rates[first][1].shape[1]} tasks; by seed, after training:",
-        highlight=False,
-    )
+    num_tasks = rates[first][1].shape[1]
+    console.print(f"seeds: {len(seeds)}, tasks: {num_tasks}; by seed, after training:", highlight=False)
     for arm, (_, after) in rates.items():
         console.print(f"  {arm:<24}" + "  ".join(f"{one:.3f}" for one in after.mean(axis=1)), highlight=False)
     if options.prm is not None:
