@@ -52,5 +52,5 @@ def test_the_table_of_two_arms(
     assert [word.strip() for word in other.split("│")[1:-1]] == [
         *("hooks", "1,300", "0.250", "0.750 [0.750, 0.750]", "0.250 [0.250, 0.250]")
     ]
-    assert "2 seeds x 2 tasks" in said
+    assert "seeds: 2, tasks: 2;" in said
     assert "prm: sign_accuracy 0.75\n" in said
